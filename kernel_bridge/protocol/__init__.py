@@ -1,0 +1,1 @@
+"""The wire, as data: no I/O and no pickle below this line."""

@@ -1,0 +1,42 @@
+"""What a container is told when it starts: written by the control plane, read by the supervisor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A directory of the host and the absolute path at which the container sees it."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerConfig:
+    """One container. Stored as JSON, mode 0600, because `env` holds secrets and `token` opens the control plane."""
+
+    container_id: str
+    session_id: str
+    epoch: str  # of the namespace it starts or resumes
+    control_url: str  # `unix:/path/to/socket` or `http(s)://host:port`
+    token: str  # good for this container alone
+    python: str  # the environment's interpreter
+    work_dir: str  # the session's private working directory
+    notebook_directory: str = ""  # the absolute path at which the working directory appears, where it can
+    state_dir: str = ""  # where hibernation saves and from where waking restores
+    arena_dir: str = ""  # shared with the notebook when it is on this host
+    exit_file: str = ""  # written when the container ends: {"cause": ..., "ended_at_s": ...}
+    log_file: str = ""
+    mounts: tuple[Mount, ...] = ()  # volumes
+    layers: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    card: str = "cpu"
+    card_count: int = 0
+    simulated: bool = False
+    memory_bytes: int = 0
+    cpu: float = 0.0
+    heartbeat_s: float = 5.0
+    runtime_lost_after_s: float = 120.0

@@ -1,0 +1,35 @@
+"""The defaults and limits of the product, in one table, with their units in their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds when nobody says otherwise."""
+
+    idle_after_s: float = 300.0  # no cell or call runs for so long: state saved, container gone
+    cell_timeout_s: float | None = None  # a cell may run for ever
+    hibernated_kept_s: float = 7 * 86400.0
+    heartbeat_s: float = 5.0
+    orphan_after_s: float = 600.0  # how long a cell goes on without its notebook
+    runtime_lost_after_s: float = 120.0  # how long a container goes on without a control plane
+    linger_s: float = 60.0  # how long an embedded runtime stays when nothing is left
+    queue_timeout_s: float = 600.0
+    build_timeout_s: float = 3600.0
+    start_timeout_s: float = 60.0
+    page_timeout_s: float = 30.0  # how long a name may be waited for outside a waiting cell
+    kill_after_s: float = 10.0  # between a cell's time limit and the end of its process
+    writeback_limit_bytes: int = 32 << 20
+    writeback_limit_same_host_bytes: int = 256 << 20
+    file_limit_bytes: int = 1 << 30  # a local file brought over because the cell reads it
+    inline_bytes: int = 32 << 10  # smaller buffers travel inside the pickle
+    frame_limit_bytes: int = 64 << 20  # larger values travel as blobs
+    blob_limit_bytes: int = 64 << 30
+    cpu: float = 1.0
+    memory_bytes: int = 4 << 30
+
+
+DEFAULTS: Final = Defaults()

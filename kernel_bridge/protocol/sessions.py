@@ -1,0 +1,107 @@
+"""A session: the tie between one notebook kernel and one specification."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.wire import to_wire
+
+
+class SessionState(StrEnum):
+    """Where a session stands."""
+
+    OPEN = "open"  # it has, or is getting, a container
+    HIBERNATED = "hibernated"  # no container; its state is kept
+    CLOSED = "closed"  # over; its name is free again
+
+
+class ContainerState(StrEnum):
+    """Where a container stands; the legal moves are in remote_runtime/scheduler/lifecycle.py."""
+
+    PENDING = "pending"
+    BUILDING = "building"
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    HIBERNATING = "hibernating"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A volume and the absolute path it appears at."""
+
+    name: str
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notebook:
+    """Who asks: one running kernel and the folder it works in."""
+
+    kernel_id: str  # fresh for every kernel process
+    path: str = ""  # the notebook's file, where the front end tells it
+    directory: str = ""  # the kernel's working directory, absolute, on its own machine
+    boot_id: str = ""  # the machine the kernel runs on
+    pid: int = 0
+    python: str = ""  # "3.11"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSpec:
+    """What a session is asked to be. Two cells with equal keys share it."""
+
+    notebook: Notebook
+    image: ImageRecipe
+    gpu: str = "any"
+    volumes: tuple[VolumeMount, ...] = ()
+    secrets: tuple[str, ...] = ()
+    cpu: float = DEFAULTS.cpu
+    memory_bytes: int = DEFAULTS.memory_bytes
+    idle_after_s: float = DEFAULTS.idle_after_s
+    name: str = ""  # `--session NAME`: shared by notebooks of one user that say the same name
+
+    @property
+    def key(self) -> str:
+        """Return the digest that makes two requests the same session; the idle window is not part of it."""
+        asked = to_wire(self)
+        del asked["idle_after_s"]
+        asked["notebook"] = {"name": self.name} if self.name else {"kernel_id": self.notebook.kernel_id}
+        asked["image"] = self.image.digest
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """A session as everyone may see it."""
+
+    id: str
+    state: SessionState
+    spec: SessionSpec
+    card: str = ""  # what was placed: "A100", "cpu"; empty before placement
+    card_count: int = 0
+    simulated: bool = False
+    provider: str = ""
+    place: str = ""  # the host
+    isolation: str = ""  # one word, e.g. "not isolated"
+    mend: str = ""  # where the isolation is weaker than it should be: the line that mends it
+    boot_id: str = ""  # of the host the container runs on
+    arena: str = ""  # a directory of that host, shared by a notebook on it and the container
+    epoch: str = ""  # names the namespace; another one means the state is another
+    layers: tuple[str, ...] = ()  # package layers linked in so far
+    container_id: str = ""
+    container_state: ContainerState | None = None
+    container_started_at_s: float | None = None  # epoch seconds
+    rate_microusd_per_h: int = 0
+    spent_microusd: int = 0
+    idle_since_s: float | None = None
+    pinned_until_s: float | None = None
+    new: bool = False  # opened by this very request
+    kept_names: tuple[str, ...] = field(default=())  # hibernated: what its state holds

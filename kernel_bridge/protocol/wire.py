@@ -1,0 +1,93 @@
+"""Frozen dataclasses to JSON values and back, without a third-party library.
+
+The agent lives in the user's environment, where any pin of ours could fight one of theirs; so the wire is the standard
+library's dataclasses. Unknown keys are ignored (a newer peer may say more), missing ones take the field's default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from kernel_bridge.errors import BadRequest
+
+T = TypeVar("T")
+
+
+def to_wire(value: Any) -> Any:
+    """Turn dataclasses, tuples and mappings of them into plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_wire(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple, frozenset, set)):
+        return [to_wire(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_wire(item) for key, item in value.items()}
+    return value
+
+
+def from_wire(kind: type[T], data: Any) -> T:
+    """Build a dataclass from JSON values; raises BadRequest naming the field that does not fit."""
+    if not isinstance(data, Mapping):
+        raise BadRequest(f"{kind.__name__} wants an object, not {type(data).__name__}.")
+    known = {name: hint for name, hint in _hints(kind).items() if name in data}  # type: ignore[arg-type]
+    try:
+        return kind(**{name: _value(hint, data[name], f"{kind.__name__}.{name}") for name, hint in known.items()})
+    except TypeError as error:
+        raise BadRequest(f"{kind.__name__} is incomplete: {error}.") from None
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    resolved = typing.get_type_hints(kind)
+    return {field.name: resolved[field.name] for field in dataclasses.fields(kind)}
+
+
+def _value(hint: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _union(arguments, data, where)
+    if origin in (tuple, list, frozenset):
+        return _sequence(origin, arguments, data, where)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(data, Mapping):
+            raise BadRequest(f"{where} wants an object, not {type(data).__name__}.")
+        return {key: _value(arguments[1], item, where) for key, item in data.items()}
+    if dataclasses.is_dataclass(hint):
+        return from_wire(typing.cast("type[Any]", hint), data)
+    return _scalar(hint, data, where)
+
+
+def _union(arguments: tuple[Any, ...], data: Any, where: str) -> Any:
+    if data is None and type(None) in arguments:
+        return None
+    chosen = [argument for argument in arguments if argument is not type(None)]
+    if len(chosen) == 1:
+        return _value(chosen[0], data, where)
+    return _scalar(tuple(chosen), data, where)
+
+
+def _sequence(origin: Any, arguments: tuple[Any, ...], data: Any, where: str) -> Any:
+    if not isinstance(data, (list, tuple)):
+        raise BadRequest(f"{where} wants a list, not {type(data).__name__}.")
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        return tuple(_value(argument, item, where) for argument, item in zip(arguments, data, strict=True))
+    return origin(_value(arguments[0] if arguments else Any, item, where) for item in data)
+
+
+def _scalar(hint: Any, data: Any, where: str) -> Any:
+    if hint is Any or typing.get_origin(hint) is typing.Literal:
+        return data
+    while hasattr(hint, "__supertype__"):
+        hint = hint.__supertype__
+    if hint is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(hint, type) and issubclass(hint, str) and hint is not str:
+        return hint(data)  # a StrEnum
+    if not isinstance(data, hint) or (isinstance(data, bool) and hint is int):
+        raise BadRequest(f"{where} wants {getattr(hint, '__name__', hint)}, not {type(data).__name__}.")
+    return data

@@ -1,0 +1,259 @@
+"""One cell in the container: take what came with it, run it, send home what changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from kernel_bridge.capture.mirror import Mirror
+from kernel_bridge.capture.references import ReferenceTable
+from kernel_bridge.capture.units import Export, PackedUnit
+from kernel_bridge.codecs.wire_units import BufferSender, Source, pack_units
+from kernel_bridge.errors import CellburstError
+from kernel_bridge.protocol.cells import METADATA_KEY, RESULT_NAME, CellReply, CellRequest, FileRef, HandleHead
+from kernel_bridge.protocol.messages import Buffer
+from kernel_bridge.protocol.wire import to_wire
+from remote_runtime.agent.files import WorkDirectory
+from remote_runtime.agent.kernel_host import HostedKernel
+from remote_runtime.agent.packages import NotebookFinder, link_layers
+from remote_runtime.agent.pager import Pager
+
+_HISTORY: Final = re.compile(r"_(i{0,3}|_{0,2}|i?\d+|dh|ih|oh|exit_code)\Z")
+_MISSING: Final = object()
+_EXCEPTION_NAME: Final = "_cellburst_exception"
+
+
+@dataclass(slots=True)
+class _Home:
+    """What goes home, as it is collected."""
+
+    units: list[PackedUnit] = field(default_factory=list)
+    handles: dict[str, str] = field(default_factory=dict)  # name -> why it stays
+    notices: list[str] = field(default_factory=list)
+
+
+class CellRunner:
+    """Runs cells in the kernel's namespace and keeps that namespace and the notebook's alike."""
+
+    def __init__(
+        self,
+        kernel: HostedKernel,
+        mirror: Mirror,
+        references: ReferenceTable,
+        pager: Pager,
+        work: WorkDirectory,
+        finder: NotebookFinder,
+        source: Source,
+        module_dir: Path,
+    ) -> None:
+        self._kernel = kernel
+        self._namespace = kernel.namespace
+        self._mirror = mirror
+        self._references = references
+        self._pager = pager
+        self._work = work
+        self._finder = finder
+        self._source = source
+        self._module_dir = module_dir
+        self._stayed: dict[str, str] = {}  # name -> key of the handle it is known by
+        self._handle_number = 0
+        self.epoch = ""
+
+    def prepare(self, request: CellRequest, header: dict[str, Any], inline: tuple[Buffer, ...]) -> None:
+        """Bring the namespace up to date for a cell; raises CellburstError when a part cannot be brought home."""
+        manifest = request.manifest
+        self._pager.begin(header, manifest)
+        self._references.release(request.release)
+        self._forget((*manifest.available, *manifest.gone))
+        self._namespace.builtins.refresh(self._pager.names() & vars(sys.modules["builtins"]).keys())
+        self._namespace.install_builtins()
+        link_layers(request.layers)
+        self.write_modules(request.modules, inline)
+        self._finder.forget()
+        for file in request.files:
+            if file.data is not None:
+                self._work.deliver(file, self._source.get(file.data, inline))
+        with self._namespace.plain():
+            report = self._pager.take([to_wire(head) for head in request.units], inline)
+        for failure in report.failures:
+            raise CellburstError(f"{', '.join(failure.names)} could not be rebuilt in the container: {failure.reason}.")
+        if request.check_all:
+            self._pager.restore_all()
+        self._pager.paged.names.clear()
+        self._work.begin()
+
+    async def run(self, code: str, content: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """Execute the code; returns the content of the execute_reply and the seconds it took."""
+        started_s = time.perf_counter()
+        reply = await self._kernel.run_code(code, content)
+        return reply, time.perf_counter() - started_s
+
+    def collect(self, request: CellRequest, sender: BufferSender, run_s: float) -> CellReply:
+        """Find what the cell changed and put it on its way home."""
+        home = _Home()
+        with self._namespace.plain():
+            deleted = self._deleted()
+            extra = self._bind_extras(request)
+            try:
+                self._export(request, extra, home)
+            finally:
+                for name in extra:
+                    dict.pop(self._namespace, name, None)
+                self._mirror.drop(extra)
+        heads = pack_units(home.units, sender)
+        result = next((head for head in heads if RESULT_NAME in head.names), None)
+        handles = tuple(self._keep(name, why, extra) for name, why in home.handles.items())
+        return CellReply(
+            epoch=self.epoch,
+            units=heads,
+            deleted=tuple(deleted),
+            handles=handles,
+            result="unit" if result else "handle" if RESULT_NAME in home.handles else "",
+            exception=next((head for head in heads if _EXCEPTION_NAME in head.names), None),
+            files=self._work.changes(sender, request.writeback_limit_bytes),
+            paged=tuple(self._pager.paged.names),
+            notices=tuple(home.notices),
+            run_s=run_s,
+        )
+
+    def user_names(self) -> list[str]:
+        """Return the names the user's code bound, in the order of their binding."""
+        hidden = self._kernel.hidden_names
+        return [
+            name
+            for name, value in self._namespace.items()
+            if not (name.startswith("__") and name.endswith("__"))
+            and not _HISTORY.match(name)
+            and hidden.get(name, _MISSING) is not value
+        ]
+
+    def remote_only(self) -> list[str]:
+        """Return the names whose value the notebook does not hold."""
+        with self._namespace.plain():
+            return [name for name in self.user_names() if not self._mirror.is_current(name)]
+
+    def write_modules(self, modules: Iterable[FileRef], inline: tuple[Buffer, ...]) -> None:
+        """Write local modules where they are imported from, and forget the ones that were imported before."""
+        changed = set()
+        for module in modules:
+            target = self._module_dir / module.path
+            if not target.resolve().is_relative_to(self._module_dir.resolve()) or module.data is None:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self._source.get(module.data, inline))
+            changed.add(module.path.split("/")[0].removesuffix(".py"))
+        for name in [name for name in sys.modules if name.split(".")[0] in changed]:
+            del sys.modules[name]
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """Drop values that are out of date: the names are paged when they are touched."""
+        names = list(names)
+        for name in names:
+            dict.pop(self._namespace, name, None)
+            self._stayed.pop(name, None)
+        self._mirror.drop(names)
+
+    def _deleted(self) -> list[str]:
+        known = self._mirror.shared_names() | self._stayed.keys()
+        gone = [name for name in known if name not in self._namespace and not self._is_saved(name)]
+        self._mirror.drop(gone)
+        for name in gone:
+            self._stayed.pop(name, None)
+        return sorted(name for name in gone if name not in (RESULT_NAME, _EXCEPTION_NAME))
+
+    def _is_saved(self, name: str) -> bool:
+        return name in self._pager.names()
+
+    def _bind_extras(self, request: CellRequest) -> list[str]:
+        """Bind the last expression's value and the exception under names of ours: they may share objects."""
+        outcome = self._kernel.outcome
+        extra = {}
+        if outcome is not None:
+            if request.want_result and outcome.result is not None:
+                extra[RESULT_NAME] = outcome.result
+            error = outcome.error_in_exec
+            if error is not None:
+                extra[_EXCEPTION_NAME] = error.with_traceback(None)
+        for name, value in extra.items():
+            dict.__setitem__(self._namespace, name, value)
+        return list(extra)
+
+    def _export(self, request: CellRequest, extra: list[str], home: _Home) -> None:
+        candidates = [*self._candidates(request), *extra]
+        leave = set(request.leave)
+        home.handles |= {name: "--leave" for name in candidates if name in leave}
+        wanted = [name for name in candidates if name not in leave]
+        if request.out is not None:
+            kept = set(request.out) | set(extra)
+            home.handles |= {
+                name: "not in --out" for name in wanted if name not in kept and not self._mirror.is_current(name)
+            }
+            wanted = [name for name in wanted if name in kept]
+        forced = set(request.out or ())
+        self._sort(self._mirror.export([name for name in wanted if name in forced]), home)
+        limited = [name for name in wanted if name not in forced]
+        self._sort(self._mirror.export(limited, limit_bytes=request.writeback_limit_bytes), home)
+        home.handles.pop(_EXCEPTION_NAME, None)
+
+    def _candidates(self, request: CellRequest) -> list[str]:
+        """Names the cell bound or may have changed in place."""
+        reachable = {*request.may_change, *(name for head in request.units for name in head.names)}
+        reachable.update(self._pager.paged.names)
+        return [name for name in self.user_names() if self._may_differ(name, request.check_all or name in reachable)]
+
+    def _may_differ(self, name: str, reachable: bool) -> bool:
+        if self._mirror.is_current(name):
+            return reachable
+        key = self._stayed.get(name)
+        return key is None or self._references.key_of(dict.get(self._namespace, name)) != key
+
+    def _sort(self, export: Export, home: _Home) -> None:
+        home.units += export.units
+        for large in export.too_large:
+            home.handles |= dict.fromkeys(large.names, f"larger than the write-back limit ({large.size_bytes} bytes)")
+        for refusal in export.refusals:
+            home.handles |= dict.fromkeys(refusal.names, f"cannot travel: {refusal.reason}")
+
+    def _keep(self, name: str, why: str, extra: list[str]) -> HandleHead:
+        value = self._extra_value(name) if name in extra else dict.get(self._namespace, name)
+        key = self._references.key_of(value)
+        if key is None:
+            self._handle_number += 1
+            key = f"{self.epoch}-{self._handle_number}"
+            self._references.keep(value, key, name=name, reason=why)
+        if name not in extra:
+            self._mirror.drop([name])
+            self._stayed[name] = key
+        info = self._references.kept()[key]
+        return HandleHead(
+            key=key,
+            name=name,
+            type=info.type,
+            shape=info.shape or "",
+            dtype=info.dtype or "",
+            device=info.device or "",
+            size_bytes=info.size_bytes,
+            reason=why,
+        )
+
+    def _extra_value(self, name: str) -> object:
+        outcome = self._kernel.outcome
+        return outcome.result if outcome is not None and name == RESULT_NAME else None
+
+
+def reply_metadata(reply: CellReply) -> dict[str, Any]:
+    """Return the metadata of the execute_reply."""
+    return {METADATA_KEY: to_wire(reply)}
+
+
+def enter(directory: str) -> None:
+    """Make a directory the working directory and the place scripts are imported from."""
+    os.chdir(directory)
+    if "" not in sys.path:
+        sys.path.insert(0, "")

@@ -1,0 +1,363 @@
+"""The kernel child: the process in which user code runs.
+
+Its main thread runs cells and everything else that touches user objects, one message after another. Other threads only
+move bytes. What it needs of the outside comes through one socket, its pipe to the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from kernel_bridge.capture.mirror import Mirror
+from kernel_bridge.capture.references import ReferenceTable
+from kernel_bridge.capture.units import AcceptReport
+from kernel_bridge.codecs.arena import Arena
+from kernel_bridge.codecs.units import ReceivedUnit
+from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender, pack_units
+from kernel_bridge.errors import CannotTravel, CellburstError, NotFound
+from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, FileRef
+from kernel_bridge.protocol.containers import ContainerConfig
+from kernel_bridge.protocol.messages import IOPUB, SHELL, STATE, Buffer, Message, new_header
+from kernel_bridge.protocol.wire import from_wire, to_wire
+from remote_runtime.agent.blobs import AgentBlobs
+from remote_runtime.agent.cell import CellRunner, enter, reply_metadata
+from remote_runtime.agent.files import WorkDirectory
+from remote_runtime.agent.kernel_host import HostedKernel
+from remote_runtime.agent.packages import NotebookFinder, link_layers
+from remote_runtime.agent.pager import Pager
+from remote_runtime.agent.pipe import Pipe
+from remote_runtime.agent.saved import SavedState, describe_names
+from remote_runtime.agent.streams import Batcher, CellStream
+
+_FETCHED: Final = "_cellburst_fetched"
+
+
+class KeptTable(ReferenceTable):
+    """The values this container keeps; one that was saved comes back when its handle is used."""
+
+    saved: SavedState | None = None
+
+    def resolve(self, key: str) -> object:
+        """Return the value of a handle; raises NotFound when it is lost."""
+        if key not in self.kept() and self.saved is not None:
+            self.saved.restore_handle(key)
+        return super().resolve(key)
+
+
+class Child:
+    """One kernel child, from its fork to its end."""
+
+    def __init__(self, config: ContainerConfig, kernel: HostedKernel, sock: socket.socket, directory: str) -> None:
+        self._config = config
+        self._kernel = kernel
+        self._pipe = Pipe(sock, agent_socket=agent_socket(config))
+        self._queue: asyncio.Queue[Message] = asyncio.Queue()
+        self._running = False
+        self._timed_out = False
+        self._namespace = kernel.namespace
+        self._references = KeptTable(session=config.session_id)
+        self._mirror = Mirror(self._namespace, references=self._references)
+        self._saved = SavedState(config.state_dir, self._namespace, self._mirror, self._references)
+        self._references.saved = self._saved
+        self._arena = Arena(config.arena_dir)
+        self._blobs = AgentBlobs(self._pipe, self._arena)
+        source = BufferReceiver(arena=self._arena, blobs=self._blobs)
+        self._source = source
+        self._pager = Pager(self._pipe, source, self._accept, self._saved)
+        self._work = WorkDirectory(Path(directory), self._fetch_file)
+        self._finder = NotebookFinder(self._fetch_package)
+        module_dir = Path(config.work_dir).parent / "modules"
+        self._cells = CellRunner(
+            kernel, self._mirror, self._references, self._pager, self._work, self._finder, source, module_dir
+        )
+        sys.path.insert(0, str(module_dir))
+
+    def run(self) -> None:
+        """Serve until the agent is gone."""
+        self._replace_streams()
+        self._kernel.attach(self._pipe.send, self._pipe.ask)
+        self._namespace.attach(self._pager.page, self._pager.names)
+        self._cells.epoch = self._config.epoch
+        self._saved.load()
+        sys.meta_path.append(self._finder)
+        link_layers(self._config.layers)
+        self._work.watch()
+        signal.signal(signal.SIGINT, self._interrupted)
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        # asyncio.Runner takes SIGINT for itself; here it belongs to the cell.
+        signal.signal(signal.SIGINT, self._interrupted)
+
+        def deliver(message: Message) -> None:
+            loop.call_soon_threadsafe(self._queue.put_nowait, message)
+
+        def read() -> None:
+            self._pipe.read(deliver)
+            os._exit(0)  # the agent is gone: nobody can use what is here
+
+        threading.Thread(target=read, name="cellburst-pipe", daemon=True).start()
+        self._send(STATE, "ready", {"epoch": self._cells.epoch})
+        while True:
+            await self._handle(await self._queue.get())
+
+    async def _handle(self, message: Message) -> None:
+        if message.channel == STATE:
+            self._handle_state(message)
+        elif message.type == "execute_request":
+            await self._execute(message)
+        elif message.type in self._kernel.shell_handlers:
+            await self._handle_stock(message)
+
+    async def _handle_stock(self, message: Message) -> None:
+        """Let ipykernel answer: completion, inspection, kernel info, comms."""
+        parent = _as_dict(message)
+        self._kernel.begin(parent)
+        self._status("busy", message)
+        try:
+            outcome = self._kernel.shell_handlers[message.type](SHELL, b"", parent)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception:  # noqa: BLE001 - as in ipykernel, a handler's failure must not end the kernel
+            traceback.print_exc()
+        self._status("idle", message)
+
+    async def _execute(self, message: Message) -> None:
+        self._kernel.begin(_as_dict(message))
+        self._status("busy", message)
+        request = from_wire(CellRequest, message.metadata.get(METADATA_KEY, {}))
+        if request.epoch not in ("", self._cells.epoch):
+            reply = CellReply(epoch=self._cells.epoch, state_lost=True)
+            self._reply(message, {"status": "aborted"}, reply, ())
+        else:
+            await self._execute_here(message, request)
+        self._status("idle", message)
+
+    async def _execute_here(self, message: Message, request: CellRequest) -> None:
+        sender = BufferSender(arena=self._arena if request.shared_arena else None, blobs=self._blobs)
+        try:
+            self._cells.prepare(request, message.header, message.buffers)
+        except CellburstError as error:
+            self._reply(message, _refusal(error), CellReply(epoch=self._cells.epoch), ())
+            return
+        content, run_s = await self._run_cell(message, request)
+        sys.stdout.flush()
+        reply = self._cells.collect(request, sender, run_s)
+        self._write_out()
+        self._reply(message, content, reply, tuple(sender.inline))
+
+    async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
+        code = str(message.content.get("code", ""))
+        self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
+        timer = self._start_timer(request.timeout_s)
+        self._timed_out = False
+        self._running = True
+        try:
+            content, run_s = await self._cells.run(code, message.content)
+        except KeyboardInterrupt:  # it arrived a moment after the user's code had ended
+            content, run_s = _error("KeyboardInterrupt", ""), 0.0
+        finally:
+            self._running = False
+            if timer is not None:
+                timer.cancel()
+        if self._timed_out and content["status"] == "error":
+            content |= {"ename": "CellTimeoutError", "evalue": f"The cell ran longer than {request.timeout_s:g} s."}
+        return content, run_s
+
+    def _start_timer(self, timeout_s: float | None) -> threading.Timer | None:
+        if timeout_s is None:
+            return None
+        # The agent ends this process when the interrupt does not help; a thread here could not, without the GIL.
+        self._send(STATE, "deadline", {"timeout_s": timeout_s})
+
+        def expire() -> None:
+            self._timed_out = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+        timer = threading.Timer(timeout_s, expire)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _interrupted(self, _signal: int, _frame: object) -> None:
+        if self._running:
+            raise KeyboardInterrupt
+
+    def _handle_state(self, message: Message) -> None:
+        answers: dict[str, Callable[[Message], None]] = {
+            "fetch_request": self._answer_fetch,
+            "get_file_request": self._answer_get_file,
+            "state_request": self._answer_state,
+            "save_request": self._answer_save,
+        }
+        answer = answers.get(message.type)
+        if answer is not None:
+            answer(message)
+
+    def _answer_fetch(self, message: Message) -> None:
+        sender = self._sender(message)
+        try:
+            head = self._pack_kept(str(message.content["key"]), sender)
+        except (CellburstError, KeyError) as error:
+            self._answer(message, {"unit": None, "why": str(error)})
+        else:
+            self._answer(message, {"unit": to_wire(head), "why": ""}, tuple(sender.inline))
+
+    def _pack_kept(self, key: str, sender: BufferSender) -> Any:
+        value = self._references.resolve(key)
+        # By value: a mirror of its own knows neither the handle nor what the notebook holds.
+        scratch = Mirror(self._namespace, references=ReferenceTable())
+        dict.__setitem__(self._namespace, _FETCHED, value)
+        try:
+            with self._namespace.plain():
+                export = scratch.export([_FETCHED])
+        finally:
+            dict.pop(self._namespace, _FETCHED, None)
+        if export.refusals:
+            raise CannotTravel(export.refusals[0].reason)
+        return pack_units([unit for unit in export.units if _FETCHED in unit.names], sender)[0]
+
+    def _answer_get_file(self, message: Message) -> None:
+        sender = self._sender(message)
+        try:
+            file = self._work.read(str(message.content["path"]), sender, 1 << 62)
+        except OSError as error:
+            self._answer(message, {"file": None, "why": f"{message.content['path']}: {error.strerror or error}"})
+        else:
+            self._answer(message, {"file": to_wire(file), "why": ""}, tuple(sender.inline))
+
+    def _answer_state(self, message: Message) -> None:
+        names = describe_names(self._namespace, self._cells.remote_only())
+        names |= dict.fromkeys(self._saved.names - names.keys(), "saved")
+        self._answer(message, {"names": names})
+
+    def _answer_save(self, message: Message) -> None:
+        with self._namespace.plain():
+            report = self._saved.save(self._cells.user_names())
+        self._answer(message, to_wire(report))
+
+    def _sender(self, message: Message) -> BufferSender:
+        shared = bool(message.content.get("shared_arena"))
+        return BufferSender(arena=self._arena if shared else None, blobs=self._blobs)
+
+    def _accept(self, units: Any) -> AcceptReport:
+        received: list[ReceivedUnit] = list(units)
+        with self._namespace.plain():
+            return self._mirror.accept(received)
+
+    def _fetch_file(self, path: str) -> tuple[FileRef, Buffer] | None:
+        if not self._running:
+            return None
+        reply = self._pager.ask("file_request", {"path": path})
+        if reply is None or not reply.content.get("file"):
+            return None
+        file = from_wire(FileRef, reply.content["file"])
+        try:
+            return (file, self._source.get(file.data, reply.buffers)) if file.data else None
+        except NotFound:
+            return None
+
+    def _fetch_package(self, module: str) -> bool:
+        if not self._running:
+            return False
+        reply = self._pager.ask("package_request", {"module": module})
+        if reply is None:
+            return False
+        if reply.content.get("why"):
+            raise ModuleNotFoundError(f"No module named {module!r}: {reply.content['why']}", name=module)
+        layers = reply.content.get("layers", [])
+        modules = tuple(from_wire(FileRef, entry) for entry in reply.content.get("modules", ()))
+        link_layers(layers)
+        self._cells.write_modules(modules, reply.buffers)
+        return bool(layers or modules)
+
+    def _replace_streams(self) -> None:
+        batcher = Batcher()
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            stream = CellStream(name, number, self._publish_text, batcher)
+            batcher.add(stream)
+            setattr(sys, name, stream)
+        batcher.start()
+
+    def _publish_text(self, name: str, text: str) -> None:
+        content = {"name": name, "text": text}
+        self._pipe.send(Message(IOPUB, new_header("stream", "cellburst"), self._kernel.parent_header, {}, content))
+
+    def _write_out(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, CellStream):
+                stream.write_out()
+
+    def _publish(self, msg_type: str, content: dict[str, Any], parent: Message) -> None:
+        self._pipe.send(Message(IOPUB, new_header(msg_type, "cellburst"), parent.header, {}, content))
+
+    def _status(self, state: str, parent: Message) -> None:
+        self._publish("status", {"execution_state": state}, parent)
+
+    def _reply(self, message: Message, content: dict[str, Any], reply: CellReply, inline: tuple[Buffer, ...]) -> None:
+        header = new_header("execute_reply", "cellburst")
+        self._pipe.send(Message(SHELL, header, message.header, reply_metadata(reply), content, inline))
+
+    def _answer(self, message: Message, content: dict[str, Any], inline: tuple[Buffer, ...] = ()) -> None:
+        header = new_header(message.type.removesuffix("_request") + "_reply", "cellburst")
+        self._pipe.send(Message(STATE, header, message.header, {}, content, inline))
+
+    def _send(self, channel: str, msg_type: str, content: dict[str, Any]) -> None:
+        self._pipe.send(Message(channel, new_header(msg_type, "cellburst"), {}, {}, content))
+
+
+def main(config: ContainerConfig, kernel: HostedKernel, sock: socket.socket, directory: str) -> None:
+    """Be the kernel child of a container; `directory` is the working directory as this process sees it."""
+    enter(directory)
+    os.environ.update(config.env)
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    reseed()
+    Child(config, kernel, sock, directory).run()
+
+
+def reseed() -> None:
+    """Seed the generators that were forked with their state: siblings would draw the same numbers."""
+    random.seed()
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        numpy.random.seed()
+    if torch is not None:
+        torch.seed()
+
+
+def agent_socket(config: ContainerConfig) -> str:
+    """Return the path at which processes that user code forks reach the agent."""
+    return str(Path(config.work_dir).parent / "agent.sock")
+
+
+def _as_dict(message: Message) -> dict[str, Any]:
+    return {
+        "header": message.header,
+        "msg_id": message.id,
+        "msg_type": message.type,
+        "parent_header": message.parent_header,
+        "metadata": message.metadata,
+        "content": message.content,
+        "buffers": list(message.buffers),
+    }
+
+
+def _refusal(error: CellburstError) -> dict[str, Any]:
+    return _error(type(error).__name__, str(error))
+
+
+def _error(ename: str, evalue: str) -> dict[str, Any]:
+    return {"status": "error", "ename": ename, "evalue": evalue, "traceback": [], "execution_count": 0}

@@ -1,0 +1,111 @@
+"""Names, files and packages that the notebook has and the container lacks, fetched on first touch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernel_bridge.capture.units import AcceptReport
+from kernel_bridge.codecs.units import ReceivedUnit
+from kernel_bridge.codecs.wire_units import Source, unpack_unit
+from kernel_bridge.errors import CannotTravel
+from kernel_bridge.protocol.blobs import UnitHead
+from kernel_bridge.protocol.cells import ManifestChange
+from kernel_bridge.protocol.messages import Buffer, Message
+from kernel_bridge.protocol.wire import from_wire
+from remote_runtime.agent.pipe import Pipe
+from remote_runtime.agent.saved import SavedState
+
+Accept = Callable[[Sequence[ReceivedUnit]], AcceptReport]
+
+
+@dataclass(slots=True)
+class Paged:
+    """What one cell fetched."""
+
+    names: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+
+class Pager:
+    """Knows which names the notebook or the saved state can deliver, and delivers them."""
+
+    def __init__(self, pipe: Pipe, source: Source, accept: Accept, saved: SavedState) -> None:
+        self._pipe = pipe
+        self._source = source
+        self._accept = accept
+        self._saved = saved
+        self._available: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self.parent: dict[str, Any] = {}  # the running cell's header
+        self.paged = Paged()
+
+    def names(self) -> set[str]:
+        """Return the names that may be fetched now."""
+        return self._available | self._saved.names
+
+    def begin(self, parent: dict[str, Any], manifest: ManifestChange) -> None:
+        """Take over a cell's manifest."""
+        self.parent = parent
+        self.paged = Paged()
+        if manifest.full:
+            self._available.clear()
+            self._refused.clear()
+        self._available.update(manifest.available)
+        self._available.difference_update(manifest.gone)
+        self._saved.forget((*manifest.gone, *manifest.available))
+        for name in manifest.available:
+            self._refused.pop(name, None)
+
+    def delivered(self, names: Sequence[str]) -> None:
+        """Note that these names have a value here now."""
+        self._available.difference_update(names)
+        self._saved.forget(names)
+
+    def page(self, name: str) -> bool:
+        """Fetch one name; False when there is none after all. Raises CannotTravel with the notebook's reason."""
+        with self._lock:
+            if name in self._saved.names:
+                return self._saved.restore(name)
+            if name not in self._available:
+                return True  # another thread was quicker
+            if name in self._refused:
+                raise CannotTravel(self._refused[name])
+            return self._ask(name)
+
+    def restore_all(self) -> None:
+        """Bring everything saved back, for a cell that looks at the namespace as a whole."""
+        with self._lock:
+            for name in sorted(self._saved.names):
+                self._saved.restore(name)
+
+    def ask(self, msg_type: str, content: dict[str, Any]) -> Message | None:
+        """Ask the notebook something else about the running cell; None when nobody answers."""
+        return self._pipe.request(msg_type, content, parent=self.parent)
+
+    def _ask(self, name: str) -> bool:
+        reply = self.ask("page_request", {"names": [name]})
+        if reply is None:
+            raise CannotTravel(f"{name} is in the notebook, which cannot be asked for it now.")
+        refused = reply.content.get("refused", {})
+        self._refused.update(refused)
+        if name in refused:
+            raise CannotTravel(refused[name])
+        report = self.take(reply.content.get("units", ()), reply.buffers)
+        self._available.difference_update(reply.content.get("missing", ()))
+        for failure in report.failures:
+            raise CannotTravel(failure.reason)
+        return name in report.bound
+
+    def take(self, heads: Sequence[Any], inline: Sequence[Buffer]) -> AcceptReport:
+        """Bring units home and bind their names."""
+        units = [unpack_unit(from_wire(UnitHead, head), inline, self._source) for head in heads]
+        report = self._accept(units)
+        names = [name for unit in units for name in unit.names]
+        self.delivered(names)
+        self.paged.names += names
+        self.paged.bytes += sum(len(unit.pickle) + sum(map(len, unit.buffers)) for unit in units)
+        return report

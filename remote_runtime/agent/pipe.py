@@ -1,0 +1,141 @@
+"""The kernel child's end of its socket to the agent: frames out from any thread, frames in on a thread of their own.
+
+The reading thread runs no user code: it completes the requests that wait (paging, files, packages, input), and hands
+everything else to the main thread's loop. In a process that user code forked, the socket belongs to the parent; such a
+process opens a connection of its own to the agent's socket in the container when it first has to ask something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import termios
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kernel_bridge.protocol.framing import Frames, frame
+from kernel_bridge.protocol.messages import STATE, Buffer, Message, decode, encode, new_header
+
+DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
+_READ_BYTES: Final = 1 << 20
+_IOV_MAX: Final = 512
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request whose reply some thread waits for."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    reply: Message | None = None
+
+
+class Pipe:
+    """Frames to and from the agent."""
+
+    def __init__(self, sock: socket.socket, *, agent_socket: str) -> None:
+        self._socket = sock
+        self._agent_socket = agent_socket
+        self._lock = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
+        self._owner = os.getpid()
+        os.register_at_fork(after_in_child=self._forked)
+
+    @property
+    def forked(self) -> bool:
+        """Tell whether this process is one that user code forked."""
+        return os.getpid() != self._owner
+
+    def send(self, message: Message) -> None:
+        """Send a message; in a forked process it is dropped (its output goes through the pipes instead)."""
+        if self.forked:
+            return
+        pieces = frame(encode(message), DRAIN if _pipes_hold_output() else 0)
+        with self._lock:
+            _send_all(self._socket, pieces)
+
+    def request(self, msg_type: str, content: dict[str, Any], *, parent: dict[str, Any]) -> Message | None:
+        """Ask on the `state` channel and wait for the answer; None when there is nobody to answer."""
+        message = Message(STATE, new_header(msg_type, ""), parent, {}, content)
+        return self._ask_alone(message) if self.forked else self.ask(message)
+
+    def ask(self, message: Message) -> Message | None:
+        """Send a message and wait until the reply whose parent it is arrives; a signal interrupts the wait."""
+        waiting = self._waiting[message.id] = _Waiting()
+        try:
+            self.send(message)
+            while not waiting.done.wait(0.5):
+                pass
+        finally:
+            self._waiting.pop(message.id, None)
+        return waiting.reply
+
+    def read(self, deliver: Callable[[Message], None]) -> None:
+        """Read until the agent is gone, completing what waits and delivering the rest; run this on its own thread."""
+        frames = Frames()
+        while data := self._receive():
+            for _flags, body in frames.feed(data):
+                message = decode(body)
+                waiting = self._waiting.get(message.parent_id)
+                if waiting is None:
+                    deliver(message)
+                else:
+                    waiting.reply = message
+                    waiting.done.set()
+        for waiting in list(self._waiting.values()):
+            waiting.done.set()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except OSError:
+            return b""
+
+    def _forked(self) -> None:
+        """Run in a child that user code forked: forget the parent's socket and locks."""
+        self._lock = threading.Lock()
+        self._waiting = {}
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _ask_alone(self, message: Message) -> Message | None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.connect(self._agent_socket)
+                _send_all(sock, frame(encode(message)))
+                frames = Frames()
+                while data := sock.recv(_READ_BYTES):
+                    for _flags, body in frames.feed(data):
+                        return decode(body)
+        except OSError:
+            return None
+        return None
+
+
+def _pipes_hold_output() -> bool:
+    return any(_pending_bytes(descriptor) for descriptor in (1, 2))
+
+
+def _pending_bytes(descriptor: int) -> int:
+    try:
+        answer = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
+    except OSError:  # user code closed it or put a file there
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+def _send_all(sock: socket.socket, pieces: list[Buffer]) -> None:
+    if sum(len(piece) for piece in pieces) < _READ_BYTES:
+        sock.sendall(b"".join(pieces))
+        return
+    views = [memoryview(piece) for piece in pieces if len(piece)]
+    while views:
+        sent = sock.sendmsg(views[:_IOV_MAX])
+        while views and sent >= len(views[0]):
+            sent -= len(views.pop(0))
+        if sent:
+            views[0] = views[0][sent:]
