@@ -1,0 +1,324 @@
+"""Keep two namespaces alike: what the other side holds, what must be sent to it, and what came from it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from itertools import chain
+from types import ModuleType
+from typing import Any, Final
+
+from kernel_bridge.capture.covariables import components
+from kernel_bridge.capture.identities import Anchor, Identities, anchor
+from kernel_bridge.capture.inplace import Update
+from kernel_bridge.capture.packing import Packing, Pickled, why_not_here
+from kernel_bridge.capture.references import ReferenceTable
+from kernel_bridge.capture.units import AcceptReport, Export, ExportDraft, ReceivedUnit, Refusal, TooLarge
+from kernel_bridge.capture.walk import Survey, survey
+from kernel_bridge.codecs.arrays import Memory
+from kernel_bridge.codecs.diagnose import diagnose
+from kernel_bridge.codecs.hashing import KnownDigests, address
+from kernel_bridge.codecs.pickler import pack, unpack
+
+# Compared by value instead of being pickled again; floats are not among them because 0.0 == -0.0.
+_SCALARS: Final = frozenset({int, str, bytes, bool, type(None)})
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A unit as it was last exchanged."""
+
+    names: tuple[str, ...]
+    fingerprint: str | None  # None: what the other side holds is out of date
+    ids: frozenset[int]
+    tokens: array[int]
+    anchors: dict[str, Anchor]
+
+
+class Mirror:
+    """What the other side is known to hold of this namespace.
+
+    Both sides have one. `export` assumes that what it returns arrives: when it does not, `drop` those names.
+    """
+
+    def __init__(self, namespace: MutableMapping[str, Any], *, references: ReferenceTable) -> None:
+        self._namespace = namespace
+        self._references = references
+        self._identities = Identities()
+        self._packing = Packing(namespace, references, self._identities)
+        self._shared: dict[str, _Shared] = {}
+
+    def export(self, names: Iterable[str], *, limit_bytes: int | None = None) -> Export:
+        """Pickle what the other side lacks of these names; names that are not bound here are left out.
+
+        Names that share changeable objects with them, and that the other side holds, come along.
+        """
+        draft = ExportDraft()
+        surveys: dict[str, Survey] = {}
+        for name in dict.fromkeys(names):
+            if name not in self._namespace:
+                continue
+            if self._is_same_scalar(name):
+                draft.unchanged.append(name)
+            else:
+                self._survey_into(surveys, name, draft)
+        wanted = set(surveys)
+        self._add_relatives(surveys)
+        groups = components(surveys, surveys)
+        # What the other side holds as one unit with a wanted name goes too, even if it shares nothing with it any
+        # more: the other side still believes that it does, and would send it back with the wanted name.
+        while len(wanted) != len(wanted := wanted | self._bound_together(wanted, groups)):
+            pass
+        for group in groups:
+            if not wanted.isdisjoint(group):
+                self._export_group(group, surveys, limit_bytes, draft)
+        return draft.finished()
+
+    def accept(self, units: Iterable[ReceivedUnit]) -> AcceptReport:
+        """Bind what arrived, into the objects that are here already where they can take it.
+
+        A unit that cannot be unpickled is reported; the others are accepted all the same.
+        """
+        bound: list[str] = []
+        in_place: list[str] = []
+        failures: list[Refusal] = []
+        for unit in units:
+            try:
+                updated = self._accept_unit(unit)
+            except Exception as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
+                failures.append(Refusal(unit.names, why_not_here(error)))
+                continue
+            in_place += [name for name in unit.names if name in updated]
+            bound += [name for name in unit.names if name not in updated]
+        return AcceptReport(tuple(bound), tuple(in_place), tuple(failures))
+
+    def is_current(self, name: str) -> bool:
+        """Whether the other side was given this name's value and it is still bound to the same object."""
+        shared = self._shared.get(name)
+        return shared is not None and shared.fingerprint is not None and self._is_anchored(name, shared)
+
+    def shared_names(self) -> frozenset[str]:
+        """Return the names the other side holds, up to date or not."""
+        return frozenset(self._shared)
+
+    def stale(self) -> frozenset[str]:
+        """Return the shared names that are now bound to another object or to none.
+
+        Values no name is bound to any more are let go of, so call it after each local cell; not between a cell and
+        the export of what it changed, because an object let go of is no longer known for the same if it turns up there.
+        """
+        found = frozenset(name for name, shared in self._shared.items() if not self._is_anchored(name, shared))
+        for name in found:
+            self._shared[name].anchors[name] = _gone
+        for shared in {id(self._shared[name]): self._shared[name] for name in found}.values():
+            if found.issuperset(shared.names) and shared.tokens:
+                self._identities.release(shared.tokens)
+                shared.tokens, shared.ids, shared.fingerprint = array("Q"), frozenset(), None
+        return found
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget that the other side holds these names; they are sent whole when they are next exported."""
+        for name in names:
+            self._remove(name)
+
+    def retire(self, names: Iterable[str]) -> None:
+        """Take note that the other side has these names no more; what shared a unit with them stays as exchanged.
+
+        Call it between cells, while this side's values are what was last exchanged.
+        """
+        gone = frozenset(names)
+        for unit in {id(self._shared[name]): self._shared[name] for name in gone if name in self._shared}.values():
+            was_current, tokens = unit.fingerprint is not None, unit.tokens
+            left = tuple(name for name in unit.names if name not in gone and self._is_anchored(name, unit))
+            self._identities.retain(tokens)
+            self.drop(gone.intersection(unit.names))
+            if was_current and left:
+                self._record_accepted(left, tokens, KnownDigests())
+            self._identities.release(tokens)
+
+    def clear(self) -> None:
+        """Forget everything, as for an other side that starts anew."""
+        self._shared.clear()
+        self._identities = Identities()
+        self._packing = Packing(self._namespace, self._references, self._identities)
+
+    def _survey_into(self, surveys: dict[str, Survey], name: str, draft: ExportDraft) -> None:
+        try:
+            surveys[name] = self._survey(name)
+        except Exception as error:  # noqa: BLE001 - properties of user objects, or a thread that changes them meanwhile
+            draft.refusals.append(Refusal((name,), f"{name} could not be read: {type(error).__name__}: {error}"))
+
+    def _survey(self, name: str) -> Survey:
+        return survey(self._namespace[name], self._namespace, self._references)
+
+    def _is_anchored(self, name: str, shared: _Shared) -> bool:
+        held = shared.anchors.get(name, _gone)()
+        return held is not _GONE and name in self._namespace and self._namespace[name] is held
+
+    def _is_same_scalar(self, name: str) -> bool:
+        shared = self._shared.get(name)
+        if shared is None or shared.fingerprint is None:
+            return False
+        value, held = self._namespace[name], shared.anchors.get(name, _gone)()
+        kind = type(value)
+        if kind is ModuleType or kind is float:
+            return value is held
+        return kind in _SCALARS and type(held) is kind and bool(value == held)
+
+    def _add_relatives(self, surveys: dict[str, Survey]) -> None:
+        """Survey the shared names whose units touched what the surveyed names reach, until there are no more."""
+        fresh = list(surveys)
+        while fresh:
+            reached = set().union(*(surveys[name].ids for name in fresh))
+            related = {name for name in fresh if name in self._shared}
+            units = {id(self._shared[name]): self._shared[name] for name in related}
+            units |= {id(unit): unit for unit in self._shared.values() if not unit.ids.isdisjoint(reached)}
+            found = chain.from_iterable(unit.names for unit in units.values())
+            fresh = [name for name in dict.fromkeys(found) if name not in surveys and name in self._namespace]
+            surveys |= {name: self._survey(name) for name in fresh}
+
+    def _bound_together(self, wanted: set[str], groups: list[tuple[str, ...]]) -> set[str]:
+        found = {name for group in groups if not wanted.isdisjoint(group) for name in group}
+        units = [self._shared[name] for name in found if name in self._shared]
+        return found | {name for unit in units for name in unit.names if self._is_anchored(name, unit)}
+
+    def _export_group(
+        self, names: tuple[str, ...], surveys: dict[str, Survey], limit_bytes: int | None, draft: ExportDraft
+    ) -> None:
+        known = self._known(names)
+        size_bytes = sum(surveys[name].size_bytes for name in names)
+        if known is None and limit_bytes is not None and size_bytes > limit_bytes:
+            draft.too_large.append(TooLarge(names, size_bytes))
+            return
+        try:
+            pickled = self._pickle(names, surveys)
+        except Exception as error:  # noqa: BLE001 - a value's own reduction may raise anything
+            self._export_without_refused(names, surveys, limit_bytes, draft, error)
+            return
+        if known is not None and known.fingerprint == pickled.fingerprint:
+            draft.unchanged.extend(names)
+        elif limit_bytes is not None and pickled.unit.size_bytes > limit_bytes:
+            draft.too_large.append(TooLarge(names, pickled.unit.size_bytes))
+            self._identities.sweep(pickled.tokens)
+        else:
+            draft.units.append(pickled.unit)
+            self._record(names, surveys, pickled.tokens, pickled.fingerprint)
+
+    def _export_without_refused(
+        self,
+        names: tuple[str, ...],
+        surveys: dict[str, Survey],
+        limit_bytes: int | None,
+        draft: ExportDraft,
+        error: Exception,
+    ) -> None:
+        refused = dict.fromkeys(names, error) if len(names) == 1 else self._refused(names, surveys)
+        if not refused:
+            refused = dict.fromkeys(names, error)
+        for name, why in refused.items():
+            reason = diagnose(name, self._namespace[name], self._attempt, why)
+            draft.refusals.append(Refusal((name,), reason))
+        rest = [name for name in names if name not in refused]
+        for group in components(rest, surveys):
+            self._export_group(group, surveys, limit_bytes, draft)
+
+    def _refused(self, names: tuple[str, ...], surveys: dict[str, Survey]) -> dict[str, Exception]:
+        refused: dict[str, Exception] = {}
+        for name in names:
+            try:
+                self._pickle((name,), surveys)
+            except Exception as error:  # noqa: BLE001 - a value's own reduction may raise anything
+                refused[name] = error
+        return refused
+
+    def _attempt(self, part: object) -> None:
+        pack(part, self._namespace, self._references, Memory())
+
+    def _stays(self, value: object) -> bool:
+        return self._references.refer(value) is not None
+
+    def _known(self, names: tuple[str, ...]) -> _Shared | None:
+        shared = self._shared.get(names[0])
+        return shared if shared is not None and frozenset(shared.names) == frozenset(names) else None
+
+    def _pickle(
+        self, names: tuple[str, ...], surveys: dict[str, Survey], digests: KnownDigests | None = None
+    ) -> Pickled:
+        known = self._known(names)
+        return self._packing.pickle(names if known is None else known.names, surveys, digests or KnownDigests())
+
+    def _accept_unit(self, unit: ReceivedUnit) -> set[str]:
+        values, tracked, numbers = unpack(unit.pickle, unit.buffers, self._namespace, self._references)
+        tokens = array("Q", numbers)
+        digests = KnownDigests()
+        for buffer, digest in zip(unit.buffers, unit.digests, strict=False):
+            digests.learn(address(memoryview(buffer)), memoryview(buffer).nbytes, digest)
+        update = Update(tracked, tokens, self._identities, digests, stays=self._stays)
+        updated = self._bind(update.apply(values))
+        places = [update.place_of(value) for value in tracked]
+        for token, place in zip(tokens, places, strict=True):
+            self._identities.bind(token, place)
+        # Held while the unit's former record is replaced, which lets go of the numbers only it mentions.
+        self._identities.retain(tokens)
+        self._record_accepted(tuple(values), tokens, digests)
+        self._identities.release(tokens)
+        return updated
+
+    def _bind(self, values: dict[str, Any]) -> set[str]:
+        """Bind names; return those that stayed bound to the same object."""
+        same = set()
+        for name, value in values.items():
+            old = self._namespace.get(name, _GONE)
+            if old is value or (type(old) is type(value) and type(value) in _SCALARS and old == value):
+                same.add(name)
+            else:
+                self._namespace[name] = value
+        return same
+
+    def _record_accepted(self, names: tuple[str, ...], tokens: array[int], digests: KnownDigests) -> None:
+        surveys = {name: self._survey(name) for name in names}
+        self._replace(names)
+        try:
+            pickled = self._pickle(names, surveys, digests)
+        except Exception:  # noqa: BLE001 - it came in but would not go out again: then it is never "unchanged"
+            self._record(names, surveys, tokens, None)
+        else:
+            self._record(names, surveys, pickled.tokens, pickled.fingerprint)
+
+    def _record(self, names: tuple[str, ...], surveys: dict[str, Survey], tokens: array[int], mark: str | None) -> None:
+        self._identities.retain(tokens)
+        self._replace(names)
+        ids = frozenset().union(*(surveys[name].ids for name in names))
+        anchors = {name: anchor(self._namespace[name]) for name in names}
+        shared = _Shared(names, mark, ids, tokens, anchors)
+        self._shared |= dict.fromkeys(names, shared)
+
+    def _replace(self, names: Iterable[str]) -> None:
+        """Take names out of their units; what is left of a unit stays known but counts as out of date."""
+        for name in names:
+            shared = self._shared.get(name)
+            if shared is not None:
+                self._remove(name)
+                shared.fingerprint = None
+
+    def _remove(self, name: str) -> None:
+        shared = self._shared.pop(name, None)
+        if shared is None:
+            return
+        shared.names = tuple(other for other in shared.names if other != name)
+        shared.anchors.pop(name, None)
+        shared.fingerprint = None
+        if not shared.names:
+            self._identities.release(shared.tokens)
+
+
+class _Gone:
+    """What an anchor gives for a name that is bound to nothing it was bound to."""
+
+
+_GONE: Final = _Gone()
+
+
+def _gone() -> object:
+    return _GONE

@@ -1,0 +1,68 @@
+"""Make one unit of names that share objects: pickled together, with the numbers of its objects and a fingerprint."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from kernel_bridge.capture.handle import type_name
+from kernel_bridge.capture.identities import Identities
+from kernel_bridge.capture.references import ReferenceTable
+from kernel_bridge.capture.units import PackedUnit
+from kernel_bridge.capture.walk import Survey
+from kernel_bridge.codecs import arrays, tensors
+from kernel_bridge.codecs.hashing import KnownDigests, fingerprint
+from kernel_bridge.codecs.pickler import pack
+
+
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """A unit freshly pickled from this side's objects."""
+
+    unit: PackedUnit
+    fingerprint: str
+    tokens: array[int]
+
+
+class Packing:
+    """Pickles units of one namespace."""
+
+    def __init__(self, namespace: MutableMapping[str, Any], references: ReferenceTable, identities: Identities) -> None:
+        self._namespace = namespace
+        self._references = references
+        self._identities = identities
+
+    def pickle(self, names: tuple[str, ...], surveys: Mapping[str, Survey], digests: KnownDigests) -> Pickled:
+        """Pickle names as one unit; raises whatever their values' reductions raise."""
+        tracked = list({id(value): value for name in names for value in surveys[name].tracked}.values())
+        tokens = array("Q", map(self._identities.token_of, tracked))
+        values = {name: self._namespace[name] for name in names}
+        memory = _memory(names, surveys)
+        try:
+            packed = pack((values, tracked, tokens.tobytes()), self._namespace, self._references, memory)
+        except Exception:
+            self._identities.sweep(tokens)
+            raise
+        hashes = tuple(digests.of(buffer) for buffer in packed.buffers)
+        types = {name: type_name(value) for name, value in values.items()}
+        unit = PackedUnit(names, packed.pickle, packed.buffers, hashes, types)
+        return Pickled(unit, fingerprint(packed.pickle, hashes), tokens)
+
+
+def why_not_here(error: Exception) -> str:
+    """Say why a unit could not be unpickled on this side."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"it needs the package {error.name}, which is not installed on this side; add it to the image"
+    return f"it could not be rebuilt on this side: {type(error).__name__}: {error}"
+
+
+def _memory(names: tuple[str, ...], surveys: Mapping[str, Survey]) -> arrays.Memory:
+    """Plan how the arrays and tensors of a unit share memory on their way."""
+    found = {id(value): value for name in names for value in surveys[name].arrays}
+    memory = arrays.plan(found.values())
+    for tensor in {id(value): value for name in names for value in surveys[name].tensors}.values():
+        key = tensors.storage_key(tensor)
+        memory.tensors[key] = memory.tensors.get(key, 0) + 1
+    return memory

@@ -1,0 +1,77 @@
+"""Object arrays of strings, as pandas keeps its columns: one joined text instead of a pickle per string."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from kernel_bridge.codecs.arrays import is_array_type, reduce_array
+
+if TYPE_CHECKING:
+    from kernel_bridge.codecs.pickler import NotebookPickler
+
+__all__ = ["is_array_type", "make_string_array", "reduce_string_array"]
+
+_FEWEST: Final = 1000
+_SAMPLE: Final = 1000
+# None of these is likely inside a text; the first that is not in this one separates its strings.
+_SEPARATORS: Final = ("\x00", "\x1e", "\x1f", "\uf8ff", "\U0010fffd")
+
+
+def reduce_string_array(array: Any, pickler: NotebookPickler) -> Any:
+    """Reduce an object array whose elements are strings, but for a few missing ones; else as any array."""
+    if array.dtype != object or array.size < _FEWEST:
+        return reduce_array(array, pickler)
+    values = array.ravel(order="C").tolist()
+    odd = _odd_ones(values)
+    if odd is None or _repeats(values):
+        return NotImplemented
+    for index in odd:
+        values[index] = ""
+    joined = _join(values)
+    if joined is None:
+        return NotImplemented
+    separator, text = joined
+    rest = {index: array.flat[index] for index in odd}
+    return make_string_array, (_buffer(text), separator, array.shape, rest)
+
+
+def make_string_array(text: Any, separator: str, shape: tuple[int, ...], rest: dict[int, Any]) -> Any:
+    """Make the object array that was joined."""
+    np = sys.modules["numpy"]
+    array = np.empty(shape, dtype=object)
+    flat = array.reshape(-1)
+    flat[:] = str(memoryview(text), "utf-8", "surrogatepass").split(separator)
+    for index, value in rest.items():
+        flat[index] = value
+    return array
+
+
+def _odd_ones(values: list[Any]) -> list[int] | None:
+    """Return the indices that hold something else than a string; None when they are many."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return []
+    if str not in kinds:
+        return None
+    odd = [index for index, value in enumerate(values) if type(value) is not str]
+    return odd if len(odd) * 4 <= len(values) else None
+
+
+def _repeats(values: list[Any]) -> bool:
+    """Whether few string objects stand many times, which the ordinary memo sends and keeps better."""
+    sample = values[:: max(1, len(values) // _SAMPLE)]
+    return len(set(map(id, sample))) * 2 < len(sample)
+
+
+def _join(values: list[str]) -> tuple[str, bytes] | None:
+    for separator in _SEPARATORS:
+        text = separator.join(values)
+        if text.count(separator) == len(values) - 1:
+            return separator, text.encode("utf-8", "surrogatepass")
+    return None
+
+
+def _buffer(text: bytes) -> Any:
+    np = sys.modules["numpy"]
+    return np.frombuffer(text, dtype="u1")

@@ -1,0 +1,1 @@
+"""What a person writes in a notebook or a script: images, volumes, secrets."""

@@ -1,0 +1,1 @@
+"""Seconds into money: the price table and the meter, both pure."""

@@ -1,0 +1,1 @@
+"""Image recipes become environments: uv virtual environments and package layers, named by their content."""

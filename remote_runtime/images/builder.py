@@ -1,0 +1,284 @@
+"""Environments and package layers on this host: built once for their content, shared by all who ask.
+
+data_dir/images/
+├── env/DIGEST/       a uv virtual environment, hard-linked from uv's cache
+├── layers/DIGEST/    packages for `sys.path`, the same way
+├── files/DIGEST/     local files that came inside recipes
+├── bytecode/3.11/    compiled modules by distribution
+├── recipes/DIGEST.json, logs/DIGEST.log, locks/DIGEST.lock
+└── tmp/              being built: renamed into place when whole
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from kernel_bridge.errors import BuildFailed, CellburstError, NotFound
+from kernel_bridge.protocol.containers import Mount
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.images import ImageRecipe
+from remote_runtime.images.bytecode import BytecodeStore, compile_once
+from remote_runtime.images.environment import EnvironmentPlan, plan_environment
+from remote_runtime.images.files import unpack
+from remote_runtime.images.flights import Flights, exclusive
+from remote_runtime.images.installer import Installer
+from remote_runtime.images.interpreter import find_interpreter, own_minor
+from remote_runtime.images.kernel_packages import KERNEL_PACKAGES, closure_pins, kernel_pins
+from remote_runtime.images.pip_config import PipOptions
+from remote_runtime.images.records import Environment, ImageStatus, Layer, Records, write_json
+from remote_runtime.images.requirements import canonical, exact_pins, requirement_name
+from remote_runtime.images.uv import Progress, Uv
+
+_READY: Final = "cellburst-ready.json"  # written last: what has it is whole
+_COMPILED: Final = "cellburst-compiled"  # its modules are compiled
+
+
+class Builder:
+    """Makes what containers start from. One event loop; safe beside other processes on the same directory."""
+
+    def __init__(
+        self, data_dir: Path, *, pip_options: PipOptions, uv: str, build_timeout_s: float = DEFAULTS.build_timeout_s
+    ) -> None:
+        self._root = data_dir / "images"
+        (self._root / "tmp").mkdir(parents=True, exist_ok=True)
+        self._options = pip_options
+        self._uv = Uv(uv, self._root / "tmp")
+        self._installer = Installer(self._uv, pip_options, self._root / "tmp")
+        self._build_timeout_s = build_timeout_s
+        self._records = Records(self._root / "recipes")
+        self._bytecode = BytecodeStore(self._root / "bytecode")
+        self._flights = Flights()
+        self._compiling = Flights()
+        self._background: set[asyncio.Task[None]] = set()
+        self._interpreters: dict[str, str] = {}
+
+    async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
+        """Return the environment of a recipe, built if it is not there; lines of the build go to `progress`.
+
+        Raises BadImage for a recipe that can never build, BuildFailed with the failing line of uv's output.
+        """
+        began = _seconds()
+        plan = plan_environment(
+            recipe, kernel=kernel_pins(), default_python=own_minor(), notebook_constraints=_notebook_constraints()
+        )
+        interpreter = await self._interpreter(plan.python)
+        digest = plan.digest(interpreter)
+        status = ImageStatus(
+            digest=recipe.digest,
+            label=recipe.label,
+            base=recipe.base,
+            python=plan.python,
+            state="building",
+            environment=digest,
+        )
+        cached = _is_ready(self._root / "env" / digest)
+        if not cached:
+            await self._recorded(
+                status, self._joined("env", digest, partial(self._build_environment, plan, interpreter), progress)
+            )
+        elif (known := self._records.find(recipe.digest)) is None or known.state != "ready":
+            self._records.image(replace(status, state="ready"))
+        ready = self._environment(digest, plan, cached=cached, seconds=_seconds() - began)
+        self._compile_soon(ready.path, str(ready.python), ready.site_packages, plan.python)
+        return ready
+
+    async def layer(self, environment: Environment, requirements: Sequence[str], progress: Progress) -> Layer:
+        """Return a directory with exactly these pins (`name==version`), without what the environment has itself.
+
+        Their dependencies are not looked for: the caller names the whole closure. Raises BadRequest for anything but a
+        pin, BuildFailed with the failing line of uv's output.
+        """
+        began = _seconds()
+        present = _installed(environment.site_packages)
+        wanted = [item for item in requirements if requirement_name(item) not in present]
+        pins, relabelled = exact_pins(wanted, self._options.has_wheel)
+        digest = _layer_digest(environment, pins)
+        path = self._root / "layers" / digest
+        cached = _is_ready(path)
+        if not cached:
+            # Another build of a package than the notebook's (`+cpu` here, CUDA there) needs other packages.
+            build = partial(self._build_layer, environment, pins, not relabelled)
+            await self._joined("layers", digest, build, progress)
+        self._compile_soon(path, str(environment.python), path, environment.version)
+        return Layer(digest=digest, path=path, requirements=pins, cached=cached, seconds=_seconds() - began)
+
+    def images(self) -> list[ImageStatus]:
+        """Return the recipes this host was asked for, the latest first."""
+        return self._records.images(self._flights.keys())
+
+    def log(self, digest: str) -> str:
+        """Return the build log of a recipe, an environment or a layer; raises NotFound."""
+        status = self._records.find(digest) if digest.isalnum() else None
+        file = self._log_file(status.environment if status else digest)
+        if not digest.isalnum() or not file.is_file():
+            raise NotFound(f"No image {digest[:12]} was built here.")
+        return file.read_text(encoding="utf-8", errors="replace")
+
+    async def compiled(self) -> None:
+        """Wait until the modules of everything handed out so far are compiled."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """End what is under way; what was half built is never seen and is removed by the next build of it."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._compiling.aclose()
+        await self._flights.aclose()
+
+    async def _interpreter(self, minor: str) -> str:
+        if minor not in self._interpreters:
+            self._interpreters[minor] = await find_interpreter(minor, self._uv, self._options.environment())
+        return self._interpreters[minor]
+
+    async def _recorded(self, status: ImageStatus, build: Awaitable[None]) -> None:
+        began = _seconds()
+        self._records.image(status)
+        try:
+            await build
+        except CellburstError as error:
+            self._records.image(replace(status, state="failed", seconds=_seconds() - began, detail=str(error)))
+            raise
+        self._records.image(replace(status, state="ready", seconds=_seconds() - began))
+
+    async def _joined(
+        self, kind: str, digest: str, build: Callable[[Path, Progress], Awaitable[None]], progress: Progress
+    ) -> None:
+        await self._flights.join(digest, partial(self._once, kind, digest, build), progress)
+
+    async def _once(
+        self, kind: str, digest: str, build: Callable[[Path, Progress], Awaitable[None]], progress: Progress
+    ) -> None:
+        """Build in a temporary directory and rename it into place, unless another process just did."""
+        final = self._root / kind / digest
+        async with exclusive(self._root / "locks" / f"{digest}.lock"):
+            if _is_ready(final):
+                return
+            await asyncio.to_thread(self._sweep, digest)
+            half_done = self._root / "tmp" / f"{digest}.{uuid4().hex}"
+            try:
+                async with asyncio.timeout(self._build_timeout_s):
+                    await build(half_done, partial(self._written, digest, progress))
+            except TimeoutError:
+                raise BuildFailed(f"The build took longer than {self._build_timeout_s:.0f} s and was ended.") from None
+            finally:
+                await asyncio.to_thread(_settle, half_done, final)
+
+    async def _build_environment(
+        self, plan: EnvironmentPlan, interpreter: str, target: Path, progress: Progress
+    ) -> None:
+        await self._installer.environment(plan, interpreter, target, progress)
+        await asyncio.to_thread(self._complete, target, _site_packages(target, plan.python), plan.python)
+
+    async def _build_layer(
+        self, environment: Environment, pins: tuple[str, ...], exact: bool, target: Path, progress: Progress
+    ) -> None:
+        await self._installer.layer(pins, environment.python, target, progress, with_dependencies=not exact)
+        await asyncio.to_thread(self._complete, target, target, environment.version)
+
+    def _complete(self, target: Path, site: Path, version: str) -> None:
+        """Add the compiled modules this host knows, then the mark of what is whole."""
+        target.mkdir(exist_ok=True)  # a layer of nothing
+        if self._bytecode.restore(site, version):
+            (target / _COMPILED).touch()
+        write_json(target / _READY, {"version": version})
+
+    def _environment(self, digest: str, plan: EnvironmentPlan, *, cached: bool, seconds: float) -> Environment:
+        path = self._root / "env" / digest
+        files = self._root / "files"
+        return Environment(
+            digest=digest,
+            path=path,
+            python=path / "bin" / "python",
+            version=plan.python,
+            site_packages=_site_packages(path, plan.python),
+            env=plan.env,
+            workdir=plan.workdir,
+            mounts=tuple(
+                Mount(source=str(unpack(item, files)), target=item.target, read_only=True) for item in plan.files
+            ),
+            layers=tuple(str(unpack(item, files)) for item in plan.sources),
+            cached=cached,
+            seconds=seconds,
+        )
+
+    def _compile_soon(self, path: Path, python: str, site: Path, version: str) -> None:
+        if (path / _COMPILED).exists() or path.name in self._compiling:
+            return
+        work = self._compiling.join(path.name, partial(self._compile, path, python, site, version), _unheard)
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _compile(self, path: Path, python: str, site: Path, version: str, progress: Progress) -> None:
+        async with exclusive(self._root / "locks" / f"{path.name}.compile.lock"):
+            if not (path / _COMPILED).exists():
+                await compile_once(python, site, self._options.environment())
+                await asyncio.to_thread(self._bytecode.keep, site, version)
+                (path / _COMPILED).touch()
+
+    def _sweep(self, digest: str) -> None:
+        """Remove what an interrupted build of the same thing left; its lock is ours."""
+        for left in (self._root / "tmp").glob(f"{digest}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        self._log_file(digest).unlink(missing_ok=True)
+
+    def _written(self, digest: str, progress: Progress, line: str) -> None:
+        file = self._log_file(digest)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+        progress(line)
+
+    def _log_file(self, digest: str) -> Path:
+        return self._root / "logs" / f"{digest}.log"
+
+
+@cache
+def _notebook_constraints() -> tuple[str, ...]:
+    return closure_pins(KERNEL_PACKAGES)
+
+
+def _is_ready(path: Path) -> bool:
+    return (path / _READY).is_file()
+
+
+def _settle(half_done: Path, final: Path) -> None:
+    """Rename what is whole into place; remove what is not."""
+    if _is_ready(half_done):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        half_done.rename(final)
+    else:
+        shutil.rmtree(half_done, ignore_errors=True)
+
+
+def _site_packages(environment: Path, version: str) -> Path:
+    return environment / "lib" / f"python{version}" / "site-packages"
+
+
+def _installed(site: Path) -> frozenset[str]:
+    return frozenset(canonical(folder.name.partition("-")[0]) for folder in site.glob("*.dist-info"))
+
+
+def _layer_digest(environment: Environment, pins: Sequence[str]) -> str:
+    """Layers are shared by all environments of one interpreter."""
+    interpreter = os.path.realpath(environment.python)
+    return hashlib.sha256(json.dumps(["layer", environment.version, interpreter, *pins]).encode()).hexdigest()
+
+
+def _unheard(line: str) -> None:
+    """Nobody listens to a background compilation."""
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
