@@ -154,10 +154,11 @@ class CellRunner:
     def _forget(self, names: Iterable[str]) -> None:
         """Drop values that are out of date: the names are paged when they are touched."""
         names = list(names)
+        with self._namespace.plain():
+            self._mirror.retire(names)
         for name in names:
             dict.pop(self._namespace, name, None)
             self._stayed.pop(name, None)
-        self._mirror.drop(names)
 
     def _deleted(self) -> list[str]:
         known = self._mirror.shared_names() | self._stayed.keys()

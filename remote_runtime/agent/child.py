@@ -66,7 +66,7 @@ class Child:
         self._running = False
         self._timed_out = False
         self._namespace = kernel.namespace
-        self._references = KeptTable(session=config.session_id)
+        self._references = KeptTable(session=config.session_id, place=_place(config))
         self._mirror = Mirror(self._namespace, references=self._references)
         self._saved = SavedState(config.state_dir, self._namespace, self._mirror, self._references)
         self._references.saved = self._saved
@@ -336,6 +336,11 @@ def reseed() -> None:
         numpy.random.seed()
     if torch is not None:
         torch.seed()
+
+
+def _place(config: ContainerConfig) -> str:
+    count = f":{config.card_count}" if config.card_count > 1 else ""
+    return f"{config.card}{count}{' simulated' if config.simulated else ''}"
 
 
 def agent_socket(config: ContainerConfig) -> str:
