@@ -53,8 +53,8 @@ class Inbox:
         self.acknowledged = 0
 
     def accept(self, seq: int) -> bool:
-        """Tell whether this message is new; a number seen before is a repetition to drop."""
-        if seq <= self.received:
+        """Tell whether this is the next message; a repetition is dropped, and so is one after a gap: it comes again."""
+        if seq != self.received + 1:
             return False
         self.received = seq
         return True

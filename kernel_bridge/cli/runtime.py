@@ -1,0 +1,110 @@
+"""`cellburst runtime serve|status|stop`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect_if_running, table
+from kernel_bridge.client.embedded import check_can_embed, runtime_command, runtime_environment, wait_until_gone
+from kernel_bridge.client.replies import CardStock, RuntimeInfo
+from kernel_bridge.config import ClientConfig
+from kernel_bridge.protocol.money import format_usd
+from kernel_bridge.protocol.sessions import SessionInfo
+from kernel_bridge.protocol.wire import to_wire
+
+DEFAULT_PORT: Final = 8917
+
+
+def add_commands(nouns: Nouns) -> None:
+    """Add `runtime` and its verbs."""
+    verbs = add_noun(nouns, "runtime", "run, look at or stop a runtime")
+    serve = add_command(verbs, "serve", _serve, "serve this machine's cards to notebooks, until interrupted")
+    serve.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        help=f"listen here (port {DEFAULT_PORT} unless --port)",
+    )
+    serve.add_argument("--port", metavar="N", type=int, help="listen on this port (0 takes any free one)")
+    serve.add_argument("--socket", metavar="PATH", help="listen on this unix socket")
+    serve.add_argument("--data-dir", metavar="PATH", help="keep state, images and volumes here")
+    serve.add_argument("--simulate-gpus", metavar="A100:2", help="declare cards that are not there; cells use the CPU")
+    add_json(add_command(verbs, "status", _status, "show what the runtime has and what runs in it"))
+    add_command(verbs, "stop", _stop, "save what runs, stop its containers, and end the runtime")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    """Become the runtime: it may not be imported from here, so it is started by its command line."""
+    check_can_embed()
+    config = ClientConfig.load()
+    env = runtime_environment(config) | _chosen(arguments)
+    for name in ("CELLBURST_DATA_DIR", "CELLBURST_RUNTIME_DIR"):
+        Path(env[name]).mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = runtime_command("serve")
+    sys.stdout.flush()
+    os.execve(command[0], command, env)  # noqa: S606  # a program of ours, by its full path
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the settings given as options; they win over the environment's."""
+    port = arguments.port
+    given = {
+        "CELLBURST_HOST": arguments.host,
+        "CELLBURST_PORT": DEFAULT_PORT if port is None and arguments.host else port,
+        "CELLBURST_SOCKET": arguments.socket,
+        "CELLBURST_DATA_DIR": arguments.data_dir,
+        "CELLBURST_SIMULATE_GPUS": arguments.simulate_gpus,
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    plane = connect_if_running()
+    if plane is None:
+        none = "No runtime runs here; the first %%gpu cell starts one."
+        print(json.dumps({"running": False}) if arguments.json else none)
+        return
+    with plane:
+        info, sessions = plane.runtime(), plane.sessions()
+    if arguments.json:
+        print(json.dumps({"running": True, "runtime": to_wire(info), "sessions": to_wire(sessions)}, indent=2))
+        return
+    print(_headline(info, str(plane.address)))
+    print(f"cards: {', '.join(map(_card, info.cards)) or 'none; cells run on the CPU with `%%gpu cpu`'}")
+    rows = [("SESSION", "STATE", "CARD", "RATE", "SPENT", "NOTEBOOK"), *map(_session_row, sessions)]
+    print(table(rows) if sessions else "no sessions")
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    plane = connect_if_running()
+    if plane is None:
+        print("No runtime runs here.")
+        return
+    with plane:
+        plane.stop_runtime()
+    config = ClientConfig.load()
+    if config.connected is None:
+        wait_until_gone(config)
+    print("The runtime has saved what ran, and ended.")
+
+
+def _headline(info: RuntimeInfo, address: str) -> str:
+    kind = "started by a notebook" if info.embedded else "a server"
+    where = f"{info.place or 'this machine'}, {kind}, pid {info.pid}, at {address}"
+    line = f"cellburst {info.version} on {where}; {info.isolation}"
+    return f"{line}\n{info.mend}" if info.mend else line
+
+
+def _card(stock: CardStock) -> str:
+    return f"{stock.free} of {stock.total} {stock.card} free{' (simulated)' if stock.simulated else ''}"
+
+
+def _session_row(session: SessionInfo) -> tuple[str, ...]:
+    card = f"{session.card or '-'}{' simulated' if session.simulated else ''}"
+    state = session.container_state or session.state
+    rate = f"{format_usd(session.rate_microusd_per_h)}/h"
+    return session.id, str(state), card, rate, format_usd(session.spent_microusd), session.spec.notebook.path or "-"

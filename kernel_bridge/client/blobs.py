@@ -1,0 +1,141 @@
+"""Blobs over HTTP, on connections of their own: from memory to the socket and back without a copy between."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import mmap
+import socket
+import ssl
+import threading
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import blake3
+
+from kernel_bridge.client.http import ControlPlane
+from kernel_bridge.client.transport import unix_family
+from kernel_bridge.config import Address
+from kernel_bridge.errors import BadRequest, NotFound, RuntimeUnreachable, error_from
+from kernel_bridge.protocol.blobs import BLOB_DIGEST_LENGTH, check_digest
+from kernel_bridge.protocol.messages import Buffer
+
+ANSWER_S: Final = 600.0
+
+
+class HttpBlobs:
+    """The blob service of a runtime. Content it is known to hold is not sent again."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._address = control_plane.address
+        self._held: set[str] = set()
+        self._names: dict[str, str] = {}  # xxh3_128 -> BLAKE3 of what was hashed before
+        self._local = threading.local()
+
+    def put(self, data: Buffer, digest: str = "") -> str:
+        """Store the bytes unless they are there (`digest`: their xxh3_128 where it is known); return their BLAKE3."""
+        view = memoryview(data).cast("B")
+        name = self._names.get(digest) or blake3.blake3(view, max_threads=blake3.blake3.AUTO).hexdigest()
+        if digest:
+            self._names[digest] = name
+        if name not in self._held or not self._is_there(name):  # what was there may have been cleared away since
+            self._request("PUT", f"/v1/blobs/{name}", view, {"Content-Length": str(view.nbytes)}).read()
+        self._held.add(name)
+        return name
+
+    def get(self, digest: str, size_bytes: int) -> memoryview:
+        """Return a blob as page-aligned memory of our own; raises NotFound, or BadRequest where it is damaged."""
+        if len(check_digest(digest)) != BLOB_DIGEST_LENGTH:
+            raise NotFound(f"{digest} does not name a blob.")
+        response = self._request("GET", f"/v1/blobs/{digest}")
+        target = memoryview(mmap.mmap(-1, size_bytes) if size_bytes else bytearray())
+        filled = _read_into(response, target)
+        rest = response.read()
+        if filled != size_bytes or rest:
+            raise BadRequest(f"Blob {digest} has {filled + len(rest)} bytes instead of {size_bytes}.")
+        if blake3.blake3(target, max_threads=blake3.blake3.AUTO).hexdigest() != digest:
+            raise BadRequest(f"Blob {digest} arrived damaged.")
+        self._held.add(digest)
+        return target
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self._request("HEAD", f"/v1/blobs/{name}").read()
+        except NotFound:
+            return False
+        return True
+
+    def _request(
+        self, method: str, path: str, body: Buffer | None = None, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        """Send a request, twice if the kept connection turns out closed; raises what the answer says."""
+        sent = {"Authorization": f"Bearer {self._address.token}", **(headers or {})}
+        for attempt in (1, 2):
+            connection = self._connection()
+            try:
+                connection.request(method, path, body, sent)
+                response = connection.getresponse()
+            except (http.client.HTTPException, OSError) as error:
+                connection.close()
+                if attempt == 2:
+                    raise RuntimeUnreachable(f"The blob service at {self._address} does not answer: {error}.") from None
+            else:
+                return response if response.status < 300 else _fail(response, path)
+        raise AssertionError("unreachable")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = _connect(self._address)
+        return found
+
+
+def _fail(response: http.client.HTTPResponse, path: str) -> Any:
+    body = response.read()
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        fields = {}
+    if response.status == 404:
+        raise NotFound(f"{path.rpartition('/')[2]} is not in the blob service.")
+    raise error_from(
+        str(fields.get("code", "error")), str(fields.get("detail") or f"The blob service answered {response.status}.")
+    )
+
+
+def _read_into(response: http.client.HTTPResponse, target: memoryview) -> int:
+    filled = 0
+    while filled < len(target):
+        count = response.readinto(target[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _connect(address: Address) -> http.client.HTTPConnection:
+    if address.socket:
+        return _UnixConnection(address.socket)
+    parts = urlsplit(address.url)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(parts.netloc, timeout=ANSWER_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(parts.netloc, timeout=ANSWER_S)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ANSWER_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(unix_family(), socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
