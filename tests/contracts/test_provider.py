@@ -17,6 +17,7 @@ import pytest
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.resources import parse_gpu
+from remote_runtime.clock import SystemClock
 from remote_runtime.providers import host
 from remote_runtime.providers.base import ContainerSpec, Offer, Phase, Provider, StartFailed
 from remote_runtime.providers.gpus import Inventory
@@ -80,6 +81,7 @@ def process_provider(directory: Path) -> ProcessProvider:
         runtime_dir=directory / "run",
         inventory=Inventory(parse_gpu("A100:1")),
         env={"PATH": os.environ["PATH"], "HOME": str(directory)},
+        clock=SystemClock(),
     )
 
 
@@ -155,7 +157,7 @@ def test_a_killed_container_has_a_cause(tmp_path: Path, spec: ContainerSpec) -> 
             assert (await provider.poll({**handle, "start_time": "1"})).phase is Phase.GONE
             host.kill_session(cast("int", handle["pid"]))
             async with asyncio.timeout(5):
-                while (status := await provider.poll(handle)).phase is Phase.RUNNING:
+                while (status := await provider.poll(handle)).phase is Phase.RUNNING:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert status.cause == "killed"
 

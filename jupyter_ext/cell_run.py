@@ -1,0 +1,221 @@
+"""One `%%gpu` cell, told in nine steps. Read this first."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Final
+
+from jupyter_ext import moves, plan, shipment, writeback
+from jupyter_ext.arguments import CellOptions
+from jupyter_ext.failures import one_line, remote_exception, rendered
+from jupyter_ext.notebook import directory, may_ask, parent_header
+from jupyter_ext.outputs import Outputs
+from jupyter_ext.prefetch import CapturedCell, capture
+from jupyter_ext.provisions import LocalModules, provide
+from jupyter_ext.pump import Pump
+from jupyter_ext.remote_session import RemoteSession
+from jupyter_ext.session import Sessions
+from jupyter_ext.status import Footer, StatusLine
+from kernel_bridge import errors
+from kernel_bridge.errors import CellburstError, SessionLost
+from kernel_bridge.protocol.cells import METADATA_KEY, CellReply
+from kernel_bridge.protocol.messages import SHELL, Message, new_header
+from kernel_bridge.protocol.money import cost_microusd
+from kernel_bridge.protocol.wire import from_wire, to_wire
+
+_AGENT: Final = "remote_runtime/agent/"  # frames of the agent's own files say nothing to the user
+_ATTEMPTS: Final = 3  # a container may idle away, or lose its state, just before the cell reaches it
+
+
+def run_cell(sessions: Sessions, options: CellOptions, code: str, *, line: bool = False) -> Any:
+    """Run a cell (1) that has been parsed into `options`; returns the value of a `%gpu` line, None for a cell.
+
+    Raises what the cell raised, and CellburstError when it could not run.
+    """
+    cell = capture(sessions.shell, code, options)  # 2 capture: what it reads; nothing is started or sent yet
+    spec = sessions.spec(options)
+    if options.dry_run:
+        return plan.show(sessions, cell, options, spec)
+    opening_s = time.perf_counter()
+    session = sessions.open(spec)  # 4 schedule: the session is found, or a card is placed
+    run = _CellRun(sessions, session, options, line=line, opening_s=time.perf_counter() - opening_s)
+    try:
+        reply, sent = run.deliver(cell)  # 3 ship, 5 build, 6 run, 7 stream: output appears under the cell
+    except BaseException:
+        session.forget()  # what arrived of it is unknown: send everything anew
+        raise
+    finally:
+        run.status.remove()
+    home = writeback.bring_home(session, run.reply, reply.buffers, sent.before)  # 8 write back
+    run.show_footer(sent, home)  # 9 idle: from here on the container waits for its next cell, or for its end
+    return run.outcome(reply, home)
+
+
+class _CellRun:
+    """One cell's way to its container and back."""
+
+    def __init__(
+        self, sessions: Sessions, session: RemoteSession, options: CellOptions, *, line: bool, opening_s: float
+    ) -> None:
+        self.shell = sessions.shell
+        self.sessions = sessions
+        self.session = session
+        self.options = options
+        self.line = line
+        self.reply = CellReply(epoch="")
+        self.status = StatusLine(self.shell, enabled=not options.quiet, clearable=not line)
+        self._desk = sessions.desk(session)
+        self._desk.begin(frozenset(options.names_in))
+        outputs = Outputs(self.shell, self.status, show_result=not line)
+        self._pump: Pump = sessions.pump(session, self.status, outputs)
+        self._new = session.info.new and not session.used
+        self._parent = parent_header(self.shell)
+        self._opening_s = opening_s
+        self._cold_s = self._charged_s = 0.0
+        self._moving: dict[str, moves.Moving] = {}
+        self._introduction: list[str] = []
+        self._wall_s = 0.0
+        self._notices, session.notices = session.notices, []
+
+    def deliver(self, cell: CapturedCell) -> tuple[Message, shipment.Shipment]:
+        """Ship the cell to a container that answers, and wait for its reply."""
+        self._moving = moves.fetch_foreign(self.sessions, self.session, cell)
+        self._notices += [each.notice for each in self._moving.values()]
+        for attempt in range(_ATTEMPTS):
+            sent = self._ship(cell)
+            message = self._request(cell.code, sent, attempt)
+            started_s = time.perf_counter()
+            try:
+                answer = self._pump.run(message)
+            except SessionLost:
+                if self._pump.cell_began or attempt + 1 == _ATTEMPTS:
+                    raise
+                self.session.forget()
+                continue
+            self._wall_s = time.perf_counter() - started_s
+            self._charged_s += self._wall_s
+            self.reply = from_wire(CellReply, answer.metadata.get(METADATA_KEY, {"epoch": ""}))
+            other = self.session.enter_epoch(self.reply.epoch)
+            if not self.reply.state_lost:
+                return answer, sent
+            if not other:
+                self.session.forget()
+        raise SessionLost("The container lost its state again and again; `%gpu_reset` starts a fresh one.")
+
+    def show_footer(self, sent: shipment.Shipment, home: writeback.Homecoming) -> None:
+        """Say what the cell was, as the last display; with `--quiet` only what the user must know."""
+        notices = [*self._notices, *home.notices]
+        if self.options.quiet:
+            for notice in notices:
+                print(notice, file=sys.stderr)  # noqa: T201 - under the cell
+            return
+        info = self.session.info
+        Footer(
+            card=info.card,
+            card_count=info.card_count,
+            simulated=info.simulated,
+            run_s=self.reply.run_s or self._wall_s,
+            cold_s=self._cold_s,
+            cost_microusd=cost_microusd(info.rate_microusd_per_h, self._charged_s),
+            session=info.id,
+            container=self.session.stream,
+            isolation=info.isolation,
+            shipped_bytes=sent.size_bytes + self._desk.shipped_bytes,
+            returned_bytes=home.returned_bytes,
+            paged=self.reply.paged,
+            files_in=(*sent.files, *self._desk.files),
+            files_out=tuple(home.files),
+            woke="waking" in self._pump.phases,
+            new_session=self._new,
+            notices=(*self._introduction, *notices),
+        ).show(self.shell)
+
+    def outcome(self, reply: Message, home: writeback.Homecoming) -> Any:
+        """Return the value of a line, keep that of a cell as `Out[n]`; raise what the cell raised."""
+        content = reply.content
+        if content.get("status") != "ok":
+            raise self._failure(content, home.exception)
+        if self.line:
+            return home.value
+        if home.has_value:
+            writeback.keep_output(self.shell, home.value)
+        return None
+
+    def _ship(self, cell: CapturedCell) -> shipment.Shipment:
+        session = self.session
+        session.use_folder(directory())
+        exported = shipment.export(session, cell)
+        epoch = session.epoch
+        self._wait_ready()
+        modules = self._provide(cell)
+        if epoch and session.epoch != epoch:  # another namespace answers: it holds nothing of ours
+            exported = shipment.export(session, cell)
+        exported = moves.with_moved(session, exported, self._moving)
+        terms = shipment.CellTerms(
+            writeback_limit_bytes=self.sessions.preferences.writeback_limit or session.writeback_limit_bytes,
+            plot_format=plan.plot_format(),
+            directory=directory(),
+            timeout_s=self.sessions.preferences.timeout,
+        )
+        return shipment.pack(session, cell, exported, self.options, terms, modules)
+
+    def _provide(self, cell: CapturedCell) -> LocalModules:
+        """Link in packages; the time that takes is part of the cold start."""
+        started_s, layers = time.perf_counter(), len(self.session.layers)
+        modules = provide(self.session, cell.modules, say=self.status.say)
+        if len(self.session.layers) > layers:
+            self._cold_s += time.perf_counter() - started_s
+            self._charged_s += time.perf_counter() - started_s
+        return modules
+
+    def _wait_ready(self) -> None:
+        started_s = time.perf_counter()
+        was_up = self.session.up
+        self._pump.wait_ready()
+        self.session.used, fresh = True, not self.session.used
+        if was_up and not self._pump.phases:
+            return
+        self._cold_s += self._opening_s + time.perf_counter() - started_s
+        self._opening_s = 0.0
+        since_start_s = time.time() - (self.session.info.container_started_at_s or time.time())
+        self._charged_s += min(max(since_start_s, 0.0), self._cold_s)
+        if self._new and fresh:
+            self._introduction = [_introduction(self.session, first=self.sessions.opened <= 1)]
+
+    def _request(self, code: str, sent: shipment.Shipment, attempt: int) -> Message:
+        msg_id = str(self._parent.get("msg_id", ""))
+        while msg_id and self.session.knows_cell(msg_id):  # the second `%gpu` of one local cell, or a second attempt
+            msg_id = f"{self._parent['msg_id']}_{attempt}_{len(msg_id)}"
+        header = new_header("execute_request", self.session.info.id, msg_id=msg_id)
+        self.session.remember_cell(header["msg_id"], self._parent)
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": may_ask(self.shell),
+            "stop_on_error": True,
+        }
+        metadata = {METADATA_KEY: to_wire(sent.request)}
+        return Message(SHELL, header, {}, metadata, content, sent.buffers)
+
+    def _failure(self, content: dict[str, Any], travelled: BaseException | None) -> BaseException:
+        ename, evalue = str(content.get("ename") or "SessionLost"), str(content.get("evalue", ""))
+        traceback = [str(part) for part in content.get("traceback", ()) if _AGENT not in str(part)]
+        ours = getattr(errors, ename, None)
+        if isinstance(ours, type) and issubclass(ours, CellburstError) and type(travelled) is not ours:
+            if travelled is None:
+                self.session.forget()  # it did not run, or its process ended: what arrived is unknown
+            error = one_line(ours(evalue))
+            return rendered(error, [*traceback[:-1], *error._render_traceback_()])  # type: ignore[attr-defined]
+        return remote_exception(ename, evalue, traceback, travelled)
+
+
+def _introduction(session: RemoteSession, *, first: bool) -> str:
+    """Say where a new session runs, and that it is another one."""
+    info = session.info
+    place = f"on {info.place}" if info.place else ""
+    parts = [info.spec.image.label, place, info.isolation]
+    what = "session" if first else "another session (card, image, volumes or secrets differ from the one before)"
+    return f"{what} {info.id}: {', '.join(part for part in parts if part)}"

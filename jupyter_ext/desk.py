@@ -1,0 +1,126 @@
+"""Answers what the container asks for while a cell runs: names, files and packages of the notebook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from jupyter_ext.notebook import is_history_name
+from jupyter_ext.provisions import provide, why_not
+from jupyter_ext.remote_session import RemoteSession
+from kernel_bridge.capture.credentials import held_back
+from kernel_bridge.codecs.wire_units import BufferSender, pack_units
+from kernel_bridge.protocol.blobs import UnitHead
+from kernel_bridge.protocol.cells import FileRef
+from kernel_bridge.protocol.messages import STATE, Message, new_header
+from kernel_bridge.protocol.wire import to_wire
+
+_REQUEST: Final = re.compile(r"_request\Z")
+Answer = dict[str, Any]
+
+
+class Desk:
+    """Serves one session. It runs on the main thread, so user objects are pickled there only."""
+
+    def __init__(self, session: RemoteSession) -> None:
+        self._session = session
+        self.files: list[str] = []  # served during the running cell
+        self.shipped_bytes = 0
+        self.allowed: frozenset[str] = frozenset()  # `--in`: these travel whatever they look like
+        self._answers: dict[str, Callable[[dict[str, Any], BufferSender], Answer]] = {
+            "page_request": self._page,
+            "file_request": self._file,
+            "package_request": self._package,
+        }
+
+    def begin(self, allowed: frozenset[str]) -> None:
+        """Start counting for a new cell."""
+        self.files, self.shipped_bytes, self.allowed = [], 0, allowed
+
+    def serve(self, message: Message) -> bool:
+        """Answer a request; False when it is none of ours. Whatever fails is told to the one who asked."""
+        answer = self._answers.get(message.type)
+        if answer is None:
+            return False
+        sender = self._session.sender()
+        try:
+            content = answer(message.content, sender)
+        except Exception as error:  # noqa: BLE001 - a cell waits for this answer
+            sender = self._session.sender()
+            content = _refusal(message, f"{type(error).__name__}: {error}")
+        header = new_header(_REQUEST.sub("_reply", message.type), self._session.info.id)
+        self._session.channel.send(Message(STATE, header, message.header, {}, content, tuple(sender.inline)))
+        return True
+
+    def _page(self, content: dict[str, Any], sender: BufferSender) -> Answer:
+        session = self._session
+        units: list[UnitHead] = []
+        missing: list[str] = []
+        refused: dict[str, str] = {}
+        for name in map(str, content.get("names", ())):
+            if name not in session.namespace:
+                missing.append(name)
+                continue
+            why = self._credential(name)
+            if why:
+                refused[name] = why
+                continue
+            exported = _export_anew(session, name)
+            refused |= {
+                bad: f"{bad} cannot be sent: {each.reason}." for each in exported.refusals for bad in each.names
+            }
+            heads = pack_units(exported.units, sender)
+            units += heads
+            session.manifest.delivered(each for head in heads for each in head.names)
+            self.shipped_bytes += sum(map(_size, heads))
+        return {"units": to_wire(units), "missing": missing, "refused": refused}
+
+    def _credential(self, name: str) -> str:
+        if name in self.allowed or is_history_name(name):
+            return ""
+        looks = held_back({name: self._session.namespace[name]}).get(name)
+        return f"{name} looks like {looks} and was not sent: use `--secret NAME` or `--in {name}`." if looks else ""
+
+    def _file(self, content: dict[str, Any], sender: BufferSender) -> Answer:
+        session = self._session
+        file, why = session.local_files.find(str(content.get("path", "")))
+        if file is None:
+            return {"file": None, "why": why}
+        data = sender.put(session.local_files.read(file), file.digest)
+        session.files[file.path] = file.digest
+        self.files.append(file.path)
+        self.shipped_bytes += file.size_bytes
+        ref = FileRef(path=file.path, size_bytes=file.size_bytes, digest=file.digest, data=data)
+        return {"file": to_wire(ref), "why": ""}
+
+    def _package(self, content: dict[str, Any], sender: BufferSender) -> Answer:
+        session, module = self._session, str(content.get("module", ""))
+        known = set(session.layers)
+        why = why_not(session, module)
+        files = () if why else provide(session, [module], on_demand=True)
+        refs = [
+            FileRef(path=ref.path, size_bytes=ref.size_bytes, digest=ref.digest, data=sender.put(data, ref.digest))
+            for ref, data in files
+        ]
+        layers = [layer for layer in session.layers if layer not in known]
+        return {"layers": layers, "modules": to_wire(refs), "why": why}
+
+
+def _export_anew(session: RemoteSession, name: str) -> Any:
+    """Export a name the container lacks, even where we thought it holds it."""
+    exported = session.mirror.export([name])
+    if name in exported.unchanged:
+        session.mirror.drop([name])
+        exported = session.mirror.export([name])
+    return exported
+
+
+def _refusal(message: Message, why: str) -> Answer:
+    if message.type == "page_request":
+        return {"units": [], "missing": [], "refused": {str(name): why for name in message.content.get("names", ())}}
+    return {"file": None, "layers": [], "modules": [], "why": why}
+
+
+def _size(head: UnitHead) -> int:
+    return head.pickle.size_bytes + sum(buffer.size_bytes for buffer in head.buffers)

@@ -1,0 +1,193 @@
+"""The magics: `%%gpu` and its companions. They read the line and call the sessions, nothing else."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from contextlib import suppress
+from typing import Any
+
+from IPython.core.error import StdinNotImplementedError, UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+
+from jupyter_ext import reports
+from jupyter_ext.arguments import HELP, parse_cell, parse_line
+from jupyter_ext.cell_run import run_cell
+from jupyter_ext.errors_shown import shown_in_one_line
+from jupyter_ext.outputs import Outputs
+from jupyter_ext.remote_session import RemoteSession
+from jupyter_ext.session import Sessions
+from jupyter_ext.status import StatusLine
+from jupyter_ext.words import split_words
+from kernel_bridge.config import check_url
+from kernel_bridge.errors import BadOption, CellburstError, NotFound
+from kernel_bridge.protocol.cells import FileRef
+from kernel_bridge.protocol.resources import parse_duration
+from kernel_bridge.protocol.wire import from_wire
+
+
+@magics_class
+class GpuMagics(Magics):
+    """The magics of one shell."""
+
+    def __init__(self, shell: Any, sessions: Sessions) -> None:
+        super().__init__(shell)
+        self.sessions = sessions
+
+    @no_var_expand
+    @line_cell_magic
+    def gpu(self, line: str, cell: str | None = None) -> Any:  # noqa: D102 - its help is made from its arguments
+        with shown_in_one_line():
+            if cell is None:
+                options, expression = parse_line(line)
+                return run_cell(self.sessions, options, expression, line=True)
+            return run_cell(self.sessions, parse_cell(line), cell)
+
+    gpu.__doc__ = HELP
+
+    @line_magic
+    def gpu_status(self, line: str) -> None:
+        """Say which runtime is used, what it has, and how this notebook's sessions stand."""
+        with shown_in_one_line():
+            _no_arguments("gpu_status", line)
+            control_plane = self.sessions.control_plane()
+            lines = reports.runtime_lines(control_plane.runtime(), str(control_plane.address))
+            for session in self.sessions:
+                lines += reports.session_lines(session.refresh(), self.sessions.references.alive(session.info.id))
+            _say(*lines)
+
+    @line_magic
+    def gpu_stop(self, line: str) -> None:
+        """Save the state of this notebook's sessions (or of the one named) and let their containers go: billing stops.
+
+        The next `%%gpu` cell wakes the session where it was.
+        """
+        with shown_in_one_line():
+            for session in self._chosen(line):
+                self._pump(session).drain()
+                session.info = session.control_plane.stop_session(session.info.id)
+                self._pump(session).drain()
+                _say(*reports.stopped_lines(session.info, self.sessions.references.alive(session.info.id)))
+
+    @line_magic
+    def gpu_reset(self, line: str) -> None:
+        """End this notebook's sessions (or the one named) and discard their state; what is lost is named."""
+        with shown_in_one_line():
+            for session in self._chosen(line):
+                lost = self._remote_only(session)
+                session.control_plane.reset_session(session.info.id)
+                self.sessions.forget(session)
+                _say(reports.lost_line(session, lost))
+
+    @line_magic
+    def gpu_get(self, line: str) -> None:
+        """Bring a file of the session's folder here: `%gpu_get results/model.bin`."""
+        with shown_in_one_line():
+            words = split_words(line)
+            if len(words) != 1:
+                raise UsageError("Write the path of one remote file: `%gpu_get results/model.bin`.")
+            session = self._only_session()
+            pump = self._pump(session)
+            pump.wait_ready()
+            reply = pump.ask("get_file_request", {"path": words[0], "shared_arena": session.same_host})
+            ref = from_wire(FileRef, reply.content["file"])
+            data = session.receiver().get(ref.data, reply.buffers) if ref.data is not None else None
+            written, notice = session.local_files.bring_home(ref, data, session.files.get(ref.path, ""))
+            session.files[ref.path] = ref.digest
+            _say(*(text for text in (notice, f"{written}: {ref.size_bytes} bytes" if written else "") if text))
+
+    @line_magic
+    def gpu_connect(self, line: str) -> None:
+        """Use the runtime at a URL; the token is asked for. `%gpu_connect local`: this machine's own again."""
+        with shown_in_one_line():
+            words = split_words(line)
+            if len(words) != 1:
+                raise UsageError(
+                    "Write the runtime's address, without the token: `%gpu_connect https://gpu-host:8443`."
+                )
+            url = "" if words[0] == "local" else check_url(words[0])
+            control_plane = self.sessions.connect(url, _ask_token(url) if url else "")
+            _say(*reports.runtime_lines(control_plane.runtime(), str(control_plane.address)))
+
+    @line_magic
+    def gpu_config(self, line: str) -> None:
+        """Show or set this notebook's defaults: `%gpu_config gpu=A100 idle=10m`; `simulate=A100:1` declares a card."""
+        with shown_in_one_line():
+            for word in split_words(line):
+                key, equals, value = word.partition("=")
+                if not equals:
+                    raise BadOption(f"`{word}`: write `{word}=VALUE`, or `%gpu_config` alone for the table.")
+                self._configure(key, value.strip("'\""))
+            width = max(len(f"{key} = {value}") for key, value, _ in self.sessions.preferences.table())
+            for key, value, meaning in self.sessions.preferences.table():
+                _say(f"{f'{key} = {value}':<{width}}  {meaning}")
+
+    @line_magic
+    def gpu_keep_warm(self, line: str) -> None:
+        """Keep this notebook's containers, however idle: `%gpu_keep_warm 2h`; `off` lets them idle again."""
+        with shown_in_one_line():
+            text = line.strip()
+            if not text:
+                raise UsageError("Write for how long: `%gpu_keep_warm 2h`, or `%gpu_keep_warm off`.")
+            seconds = None if text == "off" else parse_duration(text)
+            for session in self._chosen(""):
+                until_s = None if seconds is None else time.time() + seconds
+                session.info = session.control_plane.pin_session(session.info.id, until_s)
+                off = f"{session.info.id}: idles away as usual"
+                _say(off if seconds is None else reports.keep_warm_line(session.info, seconds))
+
+    def _configure(self, key: str, value: str) -> None:
+        if key == "simulate":
+            self.sessions.control_plane().simulate(value)
+            _say(f"simulated {value}: cells run on the CPU and every place that shows the card says so")
+        else:
+            self.sessions.preferences = self.sessions.preferences.change(key, value)
+
+    def _chosen(self, line: str) -> list[RemoteSession]:
+        """Return the sessions a line names by name or id: all of this notebook's when it names none."""
+        words = set(split_words(line))
+        found = [each for each in self.sessions if not words or words & {each.info.id, each.info.spec.name}]
+        if not found:
+            raise NotFound(
+                f"This notebook has no session {' '.join(sorted(words))}: `%gpu_status` lists them."
+                if words
+                else "This notebook has no session yet: a `%%gpu` cell opens one."
+            )
+        return found
+
+    def _only_session(self) -> RemoteSession:
+        return self._chosen("")[-1]
+
+    def _remote_only(self, session: RemoteSession) -> list[str]:
+        """Return what lives in a session alone; a session that sleeps is not woken for it."""
+        here = self.sessions.shell.user_ns
+        names = {handle.name for handle in self.sessions.references.alive(session.info.id)}
+        names.update(name for name in session.refresh().kept_names if name not in here)
+        if session.up and session.channel.peer_up:
+            with suppress(CellburstError):  # it is going away by itself: then the handles are what is known
+                remote = self._pump(session).ask("state_request", {}).content.get("names", {})
+                names.update(name for name in remote if name not in here)
+        return sorted(names)
+
+    def _pump(self, session: RemoteSession) -> Any:
+        status = StatusLine(self.shell, clearable=False, enabled=False)
+        return self.sessions.pump(session, status, Outputs(self.shell, status))
+
+
+def _ask_token(url: str) -> str:
+    try:
+        return getpass.getpass(f"Token for {url}: ").strip()
+    except (EOFError, StdinNotImplementedError):
+        raise UsageError(
+            "Nobody can be asked for the token here: set CELLBURST_URL and CELLBURST_TOKEN where the kernel starts."
+        ) from None
+
+
+def _no_arguments(name: str, line: str) -> None:
+    if line.strip():
+        raise UsageError(f"`%{name}` takes no arguments.")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 - a magic's answer is printed

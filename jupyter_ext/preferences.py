@@ -1,0 +1,99 @@
+"""What `%gpu_config` sets for this notebook: the defaults of its `%%gpu` cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from jupyter_ext.arguments import parse_volume
+from kernel_bridge.errors import BadOption
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.resources import parse_duration, parse_gpu, parse_size
+from kernel_bridge.protocol.sessions import VolumeMount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """The defaults of one notebook; None means the product's own."""
+
+    gpu: str = "any"
+    image: str = ""  # an expression, evaluated in the notebook; empty: the notebook's own packages
+    volumes: tuple[VolumeMount, ...] = ()
+    secrets: tuple[str, ...] = ()
+    cpu: float = DEFAULTS.cpu
+    memory: int = DEFAULTS.memory_bytes
+    timeout: float | None = DEFAULTS.cell_timeout_s
+    idle: float = DEFAULTS.idle_after_s
+    writeback_limit: int | None = None  # bytes; None: by where the container is
+
+    def change(self, key: str, text: str) -> Preferences:
+        """Return them with one changed; raises BadOption that says what there is."""
+        if key not in KEYS:
+            raise BadOption(f"`{key}` is no setting: there are {', '.join((*KEYS, 'simulate'))}.")
+        return replace(self, **{key: _read(key, text.strip())})
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Return name, value and meaning of every setting, as text."""
+        return [(key, _show(key, getattr(self, key)), meaning) for key, meaning in KEYS.items()]
+
+
+KEYS: Final = {
+    "gpu": "the card of a bare `%%gpu`",
+    "image": "the image of cells without `--image`",
+    "volumes": "volumes mounted in every cell: `models:/models,data:/data:ro`",
+    "secrets": "secrets every cell gets: `hf,wandb`",
+    "cpu": "processor cores",
+    "memory": "memory, as `16G`",
+    "timeout": "a cell's time limit, as `30m`, or `none`",
+    "idle": "after how long without a cell the state is saved and billing stops",
+    "writeback_limit": "values above it stay remote as handles, as `64M`, or `auto`",
+}
+assert set(KEYS) == {field.name for field in fields(Preferences)}  # noqa: S101 - the table is complete
+
+
+def _read(key: str, text: str) -> Any:
+    if key == "gpu":
+        return str(parse_gpu(text))
+    if key in {"volumes", "secrets"}:
+        parts = [part.strip() for part in text.split(",") if part.strip() and part.strip() != "none"]
+        return tuple(parse_volume(part) if key == "volumes" else part for part in parts)
+    if key == "memory" or (key == "writeback_limit" and text != "auto"):
+        return parse_size(text)
+    if key == "writeback_limit" or (key == "timeout" and text == "none"):
+        return None
+    if key in {"timeout", "idle"}:
+        return parse_duration(text)
+    return _number(text) if key == "cpu" else text
+
+
+def _number(text: str) -> float:
+    try:
+        cores = float(text)
+    except ValueError:
+        cores = 0.0
+    if not 0 < cores < float("inf"):
+        raise BadOption(f"`cpu={text}`: write a number above zero, for example `cpu=4`.")
+    return cores
+
+
+def _show(key: str, value: Any) -> str:
+    if key in {"volumes", "secrets"}:
+        return ",".join(map(_mount, value)) or "none"
+    if value is None:
+        return "auto" if key == "writeback_limit" else "none"
+    if key in {"memory", "writeback_limit"}:
+        return _size(value)
+    return f"{value:g} s" if key in {"timeout", "idle"} else f"{value:g}" if key == "cpu" else str(value or "notebook")
+
+
+def _mount(value: VolumeMount | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value.name}:{value.path}{':ro' if value.read_only else ''}"
+
+
+def _size(size_bytes: int) -> str:
+    for unit, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
+        if size_bytes % factor == 0:
+            return f"{size_bytes // factor}{unit}"
+    return str(size_bytes)

@@ -1,0 +1,76 @@
+"""The text of `%gpu_status`, `%gpu_stop`, `%gpu_reset` and `%gpu_keep_warm`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from jupyter_ext.remote_session import RemoteSession
+from jupyter_ext.status import card_label, format_seconds
+from kernel_bridge.capture.handle import HandleInfo
+from kernel_bridge.client.replies import RuntimeInfo
+from kernel_bridge.protocol.money import cost_microusd, format_usd
+from kernel_bridge.protocol.sessions import SessionInfo
+
+
+def runtime_lines(runtime: RuntimeInfo, address: str) -> list[str]:
+    """Say which runtime this is and what it has."""
+    kind = "this machine's own runtime" if runtime.embedded else f"runtime {address}"
+    weak = f"; {runtime.mend}" if runtime.mend else ""
+    cards = ", ".join(
+        f"{card_label(stock.card, simulated=stock.simulated)} ({stock.free} of {stock.total} free)"
+        for stock in runtime.cards
+    )
+    return [
+        f"{kind} on {runtime.place}, cellburst {runtime.version}, {runtime.isolation}{weak}",
+        f"cards: {cards or 'none; `%gpu_config simulate=A100:1` declares one, `%gpu_connect URL` uses another host'}",
+    ]
+
+
+def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]:
+    """Say how one session stands."""
+    name = f" ({info.spec.name})" if info.spec.name else ""
+    card = card_label(info.card, info.card_count, simulated=info.simulated) if info.card else info.spec.gpu
+    rate = f"{format_usd(info.rate_microusd_per_h)}/h, " if info.rate_microusd_per_h else ""
+    head = f"{info.id}{name}: {card}, {_state(info)}, {rate}{format_usd(info.spent_microusd)} so far"
+    lines = [head, f"  image {info.spec.image.label}"]
+    if handles:
+        lines.append(f"  remote values: {', '.join(describe(handle) for handle in handles)}")
+    elif info.kept_names:
+        lines.append(f"  kept: {', '.join(info.kept_names)}")
+    return lines
+
+
+def describe(handle: HandleInfo) -> str:
+    """Name a remote value with its type and size."""
+    return f"{handle.name} ({', '.join(part for part in (handle.type, handle.size_and_place) if part)})"
+
+
+def stopped_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]:
+    """Say what a stop kept, and which remote values could not be."""
+    lost = sorted({handle.name for handle in handles}.difference(info.kept_names))
+    kept = f"kept {', '.join(info.kept_names)}" if info.kept_names else "there was nothing to keep"
+    lines = [f"{info.id}: stopped; {kept}"]
+    return [*lines, f"{info.id}: lost {', '.join(lost)}, which cannot be saved"] if lost else lines
+
+
+def lost_line(session: RemoteSession, names: Sequence[str]) -> str:
+    """Say what a reset discards."""
+    return f"{session.info.id}: discarded {', '.join(names)}" if names else f"{session.info.id}: nothing was only there"
+
+
+def keep_warm_line(info: SessionInfo, seconds: float) -> str:
+    """Say until when a container stays and what that costs at most."""
+    until = time.strftime("%H:%M", time.localtime(time.time() + seconds))
+    cost = format_usd(cost_microusd(info.rate_microusd_per_h, seconds))
+    card = card_label(info.card or info.spec.gpu, info.card_count, simulated=info.simulated)
+    rate = format_usd(info.rate_microusd_per_h)
+    return f"{info.id}: {card} stays warm until {until}; that costs up to {cost} ({rate}/h)"
+
+
+def _state(info: SessionInfo) -> str:
+    if info.state != "open":
+        return f"{info.state}"
+    if info.idle_since_s is not None:
+        return f"idle for {format_seconds(max(time.time() - info.idle_since_s, 0.0))}"
+    return str(info.container_state or "no container")

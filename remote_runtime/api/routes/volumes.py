@@ -1,0 +1,95 @@
+"""Volumes and their files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from kernel_bridge.errors import Conflict
+from kernel_bridge.protocol.wire import to_wire
+from remote_runtime.api.auth import Gate
+from remote_runtime.api.bodies import check_length, receive, send_file
+from remote_runtime.store.rows import VolumeRow
+from remote_runtime.store.sessions import Sessions
+from remote_runtime.store.store import Store
+from remote_runtime.volumes.service import FILE_LIMIT_BYTES, Entry, Volumes
+
+
+def router(store: Store, volumes: Volumes, gate: Gate) -> APIRouter:
+    """Make the routes of volumes."""
+    routes = APIRouter(prefix="/v1/volumes", dependencies=[Depends(gate.person)])
+    routes.include_router(_files(volumes), prefix="/{name}/files")
+
+    @routes.get("")
+    def listed() -> list[dict[str, Any]]:
+        """List the volumes with the sizes last seen."""
+        return [_shown(row) for row in volumes.list()]
+
+    @routes.get("/{name}")
+    def get(name: str) -> dict[str, Any]:
+        """Show a volume with its size now."""
+        return {**_shown(volumes.get(name)), "size_bytes": volumes.measure(name)}
+
+    @routes.put("/{name}")
+    def put(name: str, response: Response) -> dict[str, Any]:
+        """Make a volume; 201 when it is new, 200 when it was there."""
+        row, new = volumes.ensure(name)
+        response.status_code = 201 if new else 200
+        return _shown(row)
+
+    @routes.delete("/{name}", status_code=204)
+    def delete(name: str) -> None:
+        """Remove a volume and its files, unless a container has it mounted."""
+        _refuse_mounted(store.sessions, name)
+        volumes.delete(name)
+
+    return routes
+
+
+def _files(volumes: Volumes) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("")
+    def listed(name: str, path: str = "", recursive: bool = False) -> Response:
+        """List a directory of a volume, or everything below it, or one file."""
+        return JSONResponse({"entries": [_line(entry) for entry in volumes.entries(name, path, recursive=recursive)]})
+
+    @routes.get("/{path:path}")
+    def get(name: str, path: str) -> Response:
+        """Send a file."""
+        return send_file(*volumes.open(name, path))
+
+    @routes.put("/{path:path}", status_code=201)
+    async def put(name: str, path: str, request: Request, directory: bool = False) -> dict[str, Any]:
+        """Take a file as it comes, over what was there; with `directory`, make a directory."""
+        if directory:
+            await asyncio.to_thread(volumes.make_directory, name, path)
+            return {"path": path.strip("/"), "kind": "directory"}
+        check_length(request, FILE_LIMIT_BYTES)
+        writer = await asyncio.to_thread(volumes.writer, name, path)
+        return _line(await receive(request, writer))
+
+    @routes.delete("/{path:path}", status_code=204)
+    def delete(name: str, path: str, recursive: bool = False) -> None:
+        """Remove a file, a link, or a directory."""
+        volumes.remove(name, path, recursive=recursive)
+
+    return routes
+
+
+def _refuse_mounted(sessions: Sessions, name: str) -> None:
+    for session in sessions.list():
+        if session.container_id and any(mount.name == name for mount in session.spec.volumes):
+            raise Conflict(f"Session {session.id} has the volume {name!r} mounted: stop it first, with `%gpu_stop`.")
+
+
+def _shown(row: VolumeRow) -> dict[str, Any]:
+    return {"name": row.name, "created_at_s": row.created_at_s, "size_bytes": row.size_bytes}
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    shown: dict[str, Any] = to_wire(entry)
+    return shown

@@ -1,0 +1,145 @@
+"""The two ends of one session, and what passes between them: bytes first, questions after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kernel_bridge.protocol.framing import ACK, ENVELOPE, note
+from kernel_bridge.protocol.notes import AgentHello, Note, PeerUp, note_to_wire
+from remote_runtime.api.metering import Meter
+from remote_runtime.scheduler.lines import Listener
+
+log = logging.getLogger(__name__)
+
+
+class End:
+    """One websocket of a session, and how far its messages have come."""
+
+    def __init__(self, websocket: WebSocket, received: int = 0) -> None:
+        self.websocket = websocket
+        self.received = received  # how much of the other's stream it is known to hold
+        self.next_seq = 1  # of its own messages
+
+    async def tell(self, what: Note) -> None:
+        """Say something; an end that has gone hears nothing."""
+        await self.send(note(note_to_wire(what)))
+
+    async def send(self, data: bytes) -> bool:
+        """Send one envelope; False when the end has gone, which its own reader will notice."""
+        try:
+            await self.websocket.send({"type": "websocket.send", "bytes": data})
+        except (WebSocketDisconnect, RuntimeError):
+            return False
+        return True
+
+    async def close(self, code: int, reason: str) -> None:
+        """Hang up."""
+        try:
+            await self.websocket.close(code, reason)
+        except (WebSocketDisconnect, RuntimeError):
+            log.debug("the other side was faster to hang up")
+
+    def in_order(self, seq: int) -> bool:
+        """Tell whether its message may pass: one after a gap waits for what is missing, which will be sent again."""
+        if seq > self.next_seq:
+            return False
+        self.next_seq = max(seq + 1, self.next_seq)
+        return True
+
+
+class Tie:
+    """The two ends of one session."""
+
+    def __init__(self, session_id: str, listener: Listener) -> None:
+        self.session_id = session_id
+        self.client: End | None = None
+        self.agent: End | None = None
+        self.container_id = ""
+        self.epoch = ""
+        self.stream = ""  # what both number their messages in: the container's id, or that and a count
+        self.client_stream = ""  # the stream the client spoke last
+        self.held = False
+        self.goodbye = False
+        self.meter = Meter(session_id, listener)
+        self._listener = listener
+        self._streams = 0  # of this container so far
+        self._spoken = False  # some client was in this stream
+        self._joining = asyncio.Lock()
+        self._settled = asyncio.Event()  # cleared while the two ends are told of each other
+        self._settled.set()
+
+    async def from_client(self, data: bytes) -> None:
+        """Pass on what the notebook sent, then see what it was."""
+        kind, seq = ENVELOPE.unpack_from(data)
+        if not self._settled.is_set():
+            await self._settled.wait()
+        sender, agent = self.client, self.agent
+        if kind == ACK:
+            if sender is not None:
+                sender.received = max(sender.received, seq)
+            if agent is not None:
+                await agent.send(data)
+            return
+        if agent is None or sender is None or self.held or not sender.in_order(seq):
+            return
+        if await agent.send(data):
+            self.meter.to_agent(data)
+
+    async def from_agent(self, data: bytes) -> None:
+        """Pass on what the container sent, then see what it was, whether or not a notebook is there to get it."""
+        kind, seq = ENVELOPE.unpack_from(data)
+        if not self._settled.is_set():
+            await self._settled.wait()
+        sender, client = self.agent, self.client
+        if kind == ACK:
+            if sender is not None:
+                sender.received = max(sender.received, seq)
+            if client is not None:
+                await client.send(data)
+            return
+        if client is not None and sender is not None and sender.in_order(seq):
+            await client.send(data)
+        self.meter.from_agent(data, seq)
+
+    def seat_agent(self, end: End, hello: AgentHello) -> End | None:
+        """Take the container's end; return the one it replaces."""
+        older, self.agent = self.agent, end
+        if hello.container_id != self.container_id:
+            self.container_id = self.stream = hello.container_id
+            self._streams = 1
+            self._spoken = hello.received > 0  # to an earlier control plane
+        self.epoch, end.received = hello.epoch, hello.received
+        return older
+
+    async def join(self) -> None:
+        """Tell both ends of each other, if both are here. Nothing passes between them before both have been told."""
+        async with self._joining:
+            if self.client is None or self.agent is None:
+                return
+            self._settled.clear()
+            try:
+                session = await self._listener.joined(self.session_id)
+                client, agent = self.client, self.agent
+                if client is not None and agent is not None:
+                    self._agree(client, agent)
+                    await agent.tell(PeerUp(stream=self.stream, received=client.received, epoch=self.epoch))
+                    await client.tell(
+                        PeerUp(stream=self.stream, received=agent.received, epoch=self.epoch, session=session)
+                    )
+            finally:
+                self._settled.set()
+
+    def _agree(self, client: End, agent: End) -> None:
+        """Go on where both left off, or begin a stream where this client never was in the one there is."""
+        if self.client_stream != self.stream:
+            if self._spoken:
+                self._streams += 1
+                self.stream = f"{self.container_id}/{self._streams}"
+                agent.received = 0
+            client.received = 0
+        self._spoken = True
+        self.client_stream = self.stream
+        client.next_seq, agent.next_seq = agent.received + 1, client.received + 1

@@ -1,0 +1,204 @@
+"""The composition root: the one function that knows every part of the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uv import find_uv_bin
+
+from kernel_bridge.protocol.defaults import DEFAULTS
+from remote_runtime.api import failures
+from remote_runtime.api.auth import Gate
+from remote_runtime.api.relay import Relay
+from remote_runtime.api.routes import agents, blobs, images, runtime, secrets, sessions, tokens, usage, volumes
+from remote_runtime.arenas import ArenaRoot
+from remote_runtime.billing.accounts import Accounts
+from remote_runtime.billing.prices import load_prices
+from remote_runtime.clock import Clock, SystemClock
+from remote_runtime.images.builder import Builder
+from remote_runtime.images.pip_config import read_pip_options
+from remote_runtime.providers.base import Provider
+from remote_runtime.providers.gpus import Inventory
+from remote_runtime.providers.process import ProcessProvider
+from remote_runtime.providers.registry import Providers
+from remote_runtime.release import release
+from remote_runtime.scheduler.about import About
+from remote_runtime.scheduler.ending import Ender
+from remote_runtime.scheduler.events import Events
+from remote_runtime.scheduler.parts import Images, Parts
+from remote_runtime.scheduler.placer import Placer
+from remote_runtime.scheduler.places import Places
+from remote_runtime.scheduler.reconciler import Reconciler
+from remote_runtime.scheduler.roster import Roster
+from remote_runtime.scheduler.sessions import Sessions
+from remote_runtime.scheduler.starting import Starter
+from remote_runtime.scheduler.tasks import Tasks, WriteBehind
+from remote_runtime.secrets.service import Secrets
+from remote_runtime.secrets.vault import Vault
+from remote_runtime.settings import Settings
+from remote_runtime.store.store import Store
+from remote_runtime.volumes.service import Volumes
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 100.0  # a person waits for it, and clients wait 120 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """A control plane that is put together; `app` is what the world sees of it."""
+
+    app: FastAPI
+    parts: Parts
+    relay: Relay
+    builder: Builder
+    sessions: Sessions
+    starter: Starter
+    ender: Ender
+    reconciler: Reconciler
+
+    async def hibernate_all(self) -> None:
+        """Save what runs and let every container go, or as many as can in the time there is."""
+        for live in self.parts.roster:
+            await self.starter.stop(live.session_id)
+        endings = [self.ender.hibernate(live, "the runtime stops") for live in self.parts.roster]
+        if endings:
+            await asyncio.wait(endings, timeout=STOP_WITHIN_S)
+
+
+def create_plane(
+    settings: Settings,
+    store: Store,
+    arena: ArenaRoot,
+    *,
+    control_url: str,
+    leave: Callable[[], None],
+    clock: Clock | None = None,
+    provider: Provider | None = None,
+    images: Images | None = None,
+) -> Plane:
+    """Join the parts. Reading this tells what the control plane is made of.
+
+    `control_url` is where agents dial. `leave` asks the process to end. A test brings its own clock, provider, images.
+    """
+    clock = clock or SystemClock()
+    inventory = Inventory(settings.simulate)
+    relay = Relay(settings.heartbeat_s)
+    builder = Builder(settings.data_dir, pip_options=read_pip_options(settings.own_env), uv=find_uv_bin())
+    parts = Parts(
+        settings=settings,
+        clock=clock,
+        store=store,
+        accounts=Accounts(store, clock),
+        prices=load_prices(settings.prices),
+        secrets=Secrets(store.secrets, _vault(settings)),
+        volumes=Volumes(store.volumes, settings.data_dir / "volumes"),
+        images=images or builder,
+        providers=Providers([provider or _process_provider(settings, inventory, clock)]),
+        inventory=inventory,
+        places=Places(settings.data_dir, arena.path),
+        roster=Roster(),
+        lines=relay,
+        tasks=Tasks(),
+        writes=WriteBehind(delay_s=0.05),
+        sayings=WriteBehind(),
+        control_url=control_url,
+    )
+    placer = Placer(parts)
+    ender = Ender(parts)
+    starter = Starter(parts, placer, ender)
+    standing = Sessions(parts, placer, starter, ender)
+    reconciler = Reconciler(parts, ender, standing, leave)
+    relay.listen(Events(parts, starter, standing, reconciler.nudge))
+    app = FastAPI(title="Cellburst", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
+    plane = Plane(
+        app=app,
+        parts=parts,
+        relay=relay,
+        builder=builder,
+        sessions=standing,
+        starter=starter,
+        ender=ender,
+        reconciler=reconciler,
+    )
+    app.router.lifespan_context = _lifespan(plane)
+    app.add_middleware(Stirring, stir=reconciler.stir)
+    failures.install(app)
+    _add_routes(plane, arena, leave)
+    return plane
+
+
+def _add_routes(plane: Plane, arena: ArenaRoot, leave: Callable[[], None]) -> None:
+    parts, store = plane.parts, plane.parts.store
+    gate = Gate(store.tokens)
+
+    async def stop() -> None:
+        await plane.hibernate_all()
+        leave()
+
+    for router in (
+        runtime.router(About(parts, release(), arena.kind), stop, gate),
+        sessions.router(plane.sessions, plane.relay, gate),
+        agents.router(plane.relay, gate),
+        images.router(plane.builder, gate),
+        blobs.router(store, gate, DEFAULTS.blob_limit_bytes),
+        volumes.router(store, parts.volumes, gate),
+        secrets.router(store, parts.secrets, gate),
+        tokens.router(store, gate, parts.clock),
+        usage.router(store, parts.accounts, parts.prices, gate),
+    ):
+        plane.app.include_router(router)
+
+
+def _lifespan(plane: Plane) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    parts = plane.parts
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        """The loops start with the server and are gone before it is."""
+        async with parts.tasks as tasks:
+            for loop in (parts.writes.drain, parts.sayings.drain):
+                tasks.spawn(loop(), loop.__qualname__)
+            await plane.reconciler.adopt()
+            tasks.spawn(plane.reconciler.run(), "reconciler")
+            yield
+            await parts.writes.flushed()
+        await plane.builder.aclose()
+        await parts.providers.close()
+
+    return lifespan
+
+
+class Stirring:
+    """Notices that somebody asked for something, so that an embedded runtime does not leave just then."""
+
+    def __init__(self, app: ASGIApp, stir: Callable[[], None]) -> None:
+        self._app = app
+        self._stir = stir
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass everything on as it is: this adds no frame to a websocket's way."""
+        self._stir()
+        return self._app(scope, receive, send)
+
+
+def _process_provider(settings: Settings, inventory: Inventory, clock: Clock) -> ProcessProvider:
+    return ProcessProvider(
+        data_dir=settings.data_dir,
+        runtime_dir=settings.runtime_dir,
+        inventory=inventory,
+        env=settings.container_env,
+        clock=clock,
+    )
+
+
+def _vault(settings: Settings) -> Vault:
+    if settings.master_key:
+        return Vault.from_text(settings.master_key)
+    return Vault.from_file(settings.data_dir / "master.key")

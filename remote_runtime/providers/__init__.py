@@ -1,0 +1,1 @@
+"""Where containers come from: four verbs, and handles that survive a restart."""

@@ -1,0 +1,156 @@
+"""How a container ends: saved or not, its end written down once, its card free, its bill closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.ids import new_id
+from kernel_bridge.protocol.notes import Hibernate, Progress, Saved
+from kernel_bridge.protocol.sessions import ContainerState, SessionState
+from kernel_bridge.protocol.wire import from_wire
+from remote_runtime.providers.base import Status
+from remote_runtime.scheduler.parts import Parts
+from remote_runtime.scheduler.roster import Live
+from remote_runtime.store.tokens import container_scope
+
+log = logging.getLogger(__name__)
+
+SAVE_WITHIN_S: Final = 600.0  # pickling tens of gigabytes to a slow disk
+RETURN_WITHIN_S: Final = 20.0  # an agent dials again every few seconds
+HIBERNATED: Final = "hibernated"  # the word a notebook is told: nothing it sent and got no answer to was run
+
+
+class Ender:
+    """Ends containers. Every way to end one is single-flight and may be asked for again."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def hibernate(self, live: Live, why: str) -> asyncio.Task[None]:
+        """Save the state, then let the container go. The task ends when its end is written down."""
+        if live.ending is None:
+            live.ending = self._parts.tasks.spawn(self._hibernate(live, why), f"hibernate {live.id}")
+        return live.ending
+
+    def kill(self, live: Live, why: str) -> asyncio.Task[None]:
+        """Let the container go without saving; a hibernation under way waits for its state no longer."""
+        self._give_up_saving(live, None)
+        if live.ending is None:
+            live.ending = self._parts.tasks.spawn(self._stopped(live, why), f"kill {live.id}")
+        return live.ending
+
+    def gone(self, live: Live, status: Status) -> asyncio.Task[None]:
+        """Write down the end of a container that its provider no longer knows."""
+        saved = saved_at_the_end(status)
+        self._give_up_saving(live, saved)
+        if live.ending is None:
+            live.ending = self._parts.tasks.spawn(self._after_the_end(live, status, saved), f"end of {live.id}")
+        return live.ending
+
+    async def failed(self, live: Live, why: str) -> None:
+        """Write down that a container never came up."""
+        at_s = await self._release(live)
+        await self._record(live, at_s, why, ContainerState.FAILED)
+
+    async def _hibernate(self, live: Live, why: str) -> None:
+        parts = self._parts
+        log.info("container %s hibernates: %s", live.id, why)
+        parts.lines.hold(live.session_id, True)
+        live.become(ContainerState.HIBERNATING)
+        await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
+        saved = await self._ask_to_save(live)
+        at_s = await self._release(live)
+        if saved is None:
+            await self._lose(live, at_s, f"its state could not be saved ({why})")
+        else:
+            await self._name_the_lost(live, saved)
+            await self._keep(live, at_s, saved)
+
+    async def _name_the_lost(self, live: Live, saved: Saved) -> None:
+        """Say what could not be kept; it is gone from here on."""
+        if saved.lost:
+            text = "; ".join(f"{name}: {reason}" for name, reason in saved.lost.items())
+            log.warning("container %s: %d names could not be kept", live.id, len(saved.lost))
+            await self._parts.lines.tell_client(
+                live.session_id, Progress(phase="hibernating", text=f"Not kept: {text}")
+            )
+
+    async def _ask_to_save(self, live: Live) -> Saved | None:
+        live.saved = asyncio.get_running_loop().create_future()
+        # An agent that is not connected is told when it dials in again, see Events.agent_up.
+        heard = await self._parts.lines.tell_agent(live.session_id, Hibernate())
+        try:
+            async with asyncio.timeout(SAVE_WITHIN_S if heard else RETURN_WITHIN_S):
+                return await live.saved
+        except TimeoutError:
+            return None
+
+    async def _keep(self, live: Live, at_s: float, saved: Saved) -> None:
+        parts = self._parts
+        await parts.store.run(
+            parts.store.sessions.set_kept,
+            live.session_id,
+            names=saved.names,
+            size_bytes=saved.size_bytes,
+            epoch=saved.epoch,
+            until_s=parts.clock.now() + DEFAULTS.hibernated_kept_s,
+        )
+        await parts.store.run(parts.store.sessions.set_state, live.session_id, SessionState.HIBERNATED)
+        await self._record(live, at_s, HIBERNATED, ContainerState.STOPPED)
+
+    async def _lose(self, live: Live, at_s: float, why: str) -> None:
+        """The session goes on, with an empty namespace if this container had the only one."""
+        parts = self._parts
+        session = await parts.store.run(parts.store.sessions.get, live.session_id)
+        if session.state is not SessionState.HIBERNATED:  # else it never woke: what was kept is good
+            await asyncio.to_thread(parts.places.forget_state, live.session_id)
+            await parts.store.run(parts.store.sessions.set_epoch, live.session_id, new_id("epoch"))
+        await self._record(live, at_s, why, ContainerState.STOPPED)
+
+    async def _stopped(self, live: Live, why: str) -> None:
+        await self._lose(live, await self._release(live), why)
+
+    async def _after_the_end(self, live: Live, status: Status, saved: Saved | None) -> None:
+        await self._release(live)
+        at_s = status.ended_at_s or live.heard_at_s or self._parts.clock.now()
+        if saved is not None:
+            await self._keep(live, at_s, saved)
+        else:
+            log.warning("container %s is gone: %s", live.id, status.cause)
+            await self._lose(live, at_s, status.cause or "killed")
+
+    async def _release(self, live: Live) -> float:
+        """Stop it at its provider and return when it ended."""
+        if live.handle is None:
+            return self._parts.clock.now()
+        provider = self._parts.providers[live.row.provider]
+        await provider.stop(live.handle)
+        status = await provider.poll(live.handle)
+        return status.ended_at_s or self._parts.clock.now()
+
+    async def _record(self, live: Live, at_s: float, cause: str, state: ContainerState) -> None:
+        parts, store = self._parts, self._parts.store
+        live.become(state)
+        await parts.writes.flushed()  # its cells' rows, which its bill is made of
+        await store.run(store.cells.lost, live.id, at_s)
+        await store.run(store.containers.ended, live.id, at_s, cause, state)
+        await store.run(parts.accounts.settle, live.id)
+        await store.run(store.tokens.revoke_scope, container_scope(live.id))
+        await store.run(store.sessions.set_container, live.session_id, "")
+        await store.run(store.sessions.touch, live.session_id, None)
+        await parts.lines.container_ended(live.session_id, cause)
+        parts.roster.remove(live)
+        live.over.set()
+
+    def _give_up_saving(self, live: Live, saved: Saved | None) -> None:
+        if live.saved is not None and not live.saved.done():
+            live.saved.set_result(saved)
+
+
+def saved_at_the_end(status: Status) -> Saved | None:
+    """Return what a container that lost its control plane saved before it ended by itself."""
+    said = status.details.get("saved")
+    return from_wire(Saved, said) if isinstance(said, dict) else None

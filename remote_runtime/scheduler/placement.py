@@ -1,0 +1,102 @@
+"""Which card a request gets, of those that are there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kernel_bridge.errors import NoCapacity
+from kernel_bridge.protocol.resources import ANY, CPU, CardChoice, GpuRequest
+
+WAYS_ON: Final = (
+    "Declare a simulated card with `%gpu_config simulate={card}`, connect to a GPU host with `%gpu_connect URL`, "
+    "or run without a card: `%%gpu cpu`."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """Cards of one name at one provider: how many there are, and how many no container holds."""
+
+    provider: str
+    card: str
+    total: int
+    free: int
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What a request gets. `waits`: the cards are there but all taken."""
+
+    provider: str
+    card: str
+    count: int
+    simulated: bool = False
+    waits: bool = False
+
+
+def place(request: GpuRequest, stocks: Sequence[Stock], cpu_provider: str) -> Placement:
+    """Return the first choice that is free, else the first that is there at all; raises NoCapacity.
+
+    Among cards that match a choice equally well, real ones come before simulated ones and emptier before fuller.
+    """
+    if not request.choices:
+        return Placement(provider=cpu_provider, card=CPU, count=0)
+    fitting = [(choice, stock) for choice in request.choices for stock in _matches(choice, stocks)]
+    for choice, stock in fitting:
+        if stock.free >= choice.count:
+            return _placed(choice, stock, waits=False)
+    for choice, stock in fitting:
+        return _placed(choice, stock, waits=True)
+    raise NoCapacity(refusal(request, stocks))
+
+
+def free_stocks(offered: Sequence[Stock], held: Mapping[tuple[str, str], int]) -> tuple[Stock, ...]:
+    """Return the stocks with what containers hold, counted by (provider, card), taken off."""
+    return tuple(
+        Stock(
+            provider=stock.provider,
+            card=stock.card,
+            total=stock.total,
+            free=max(0, stock.total - held.get((stock.provider, stock.card), 0)),
+            simulated=stock.simulated,
+        )
+        for stock in offered
+    )
+
+
+def refusal(request: GpuRequest, stocks: Sequence[Stock]) -> str:
+    """Say what was asked for, what is here, and both ways on."""
+    there = ", ".join(_inventory_line(stock) for stock in stocks) or "no cards"
+    wished = request.choices[0]
+    name = "A100" if wished.card == ANY else wished.card
+    return f"No {request} here: this host has {there}. {WAYS_ON.format(card=f'{name}:{wished.count}')}"
+
+
+def _matches(choice: CardChoice, stocks: Sequence[Stock]) -> list[Stock]:
+    """Return the stocks that could ever serve this choice, best first."""
+    good = [stock for stock in stocks if stock.total >= choice.count and _fit(choice.card, stock.card) is not None]
+    return sorted(
+        good, key=lambda stock: (stock.simulated, _fit(choice.card, stock.card) or 0, -stock.free, stock.card)
+    )
+
+
+def _fit(wanted: str, card: str) -> int | None:
+    """Return 0 for the very card, 1 for a size of it (A100 asked for, A100-80GB there), None for another."""
+    if wanted in (ANY, card) or wanted.lower() == card.lower():
+        return 0
+    return 1 if card.lower().startswith(f"{wanted.lower()}-") else None
+
+
+def _placed(choice: CardChoice, stock: Stock, *, waits: bool) -> Placement:
+    return Placement(
+        provider=stock.provider, card=stock.card, count=choice.count, simulated=stock.simulated, waits=waits
+    )
+
+
+def _inventory_line(stock: Stock) -> str:
+    kind = " (simulated)" if stock.simulated else ""
+    taken = f", {stock.free} free" if stock.free < stock.total else ""
+    return f"{stock.total} {stock.card}{kind}{taken}"

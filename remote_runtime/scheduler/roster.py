@@ -1,0 +1,132 @@
+"""The containers that have not ended, as this control plane knows them between two looks at the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kernel_bridge.protocol.notes import Saved
+from kernel_bridge.protocol.sessions import ContainerState, SessionSpec
+from remote_runtime.providers.base import Handle
+from remote_runtime.scheduler.idle import Seen
+from remote_runtime.scheduler.lifecycle import READY, move
+from remote_runtime.store.rows import ContainerRow
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """One container and what is going on in it. Times are epoch seconds."""
+
+    row: ContainerRow
+    spec: SessionSpec
+    idle_after_s: float
+    state: ContainerState = ContainerState.PENDING
+    started_at_s: float | None = None
+    handle: Handle | None = None
+    running: dict[str, float] = field(default_factory=dict)  # cells, and when each was handed over
+    idle_since_s: float | None = None
+    pinned_until_s: float | None = None
+    heard_at_s: float = 0.0  # from its agent, last
+    agent_connected: bool = False
+    client_gone_since_s: float | None = None
+    goodbye: bool = False
+    ready: asyncio.Event = field(default_factory=asyncio.Event)  # its agent has said hello
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # its end is written down
+    saved: asyncio.Future[Saved | None] | None = None  # asked to hibernate
+    ending: asyncio.Task[None] | None = None
+    unwritten: bool = False  # its state or its idleness is not in the database yet
+
+    @property
+    def id(self) -> str:
+        """Return the container's id."""
+        return self.row.id
+
+    @property
+    def session_id(self) -> str:
+        """Return the id of its session."""
+        return self.row.session_id
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether it can run cells, or does."""
+        return self.state in READY
+
+    def become(self, to: ContainerState) -> None:
+        """Take a legal step; raises IllegalMove."""
+        self.state = move(self.state, to)
+
+    def started(self, cell_id: str, at_s: float) -> None:
+        """Note that a cell runs."""
+        self.running[cell_id] = at_s
+        self.idle_since_s = None
+        if self.is_ready:
+            self.become(ContainerState.BUSY)
+
+    def finished(self, cell_id: str, at_s: float) -> bool:
+        """Note that a cell is over; False when it was not known to run."""
+        known = self.running.pop(cell_id, None) is not None
+        if not self.running:
+            self.rest(at_s)
+        return known
+
+    def rest(self, at_s: float) -> None:
+        """Note that no cell runs, unless that is known already."""
+        if self.idle_since_s is None:
+            self.idle_since_s = at_s
+        if self.is_ready:
+            self.become(ContainerState.IDLE)
+
+    def seen(self, *, kernel_gone: bool) -> Seen:
+        """Return it as the deciding functions want it."""
+        return Seen(
+            container_id=self.id,
+            session_id=self.session_id,
+            idle_since_s=self.idle_since_s,
+            idle_after_s=self.idle_after_s,
+            pinned_until_s=self.pinned_until_s,
+            client_gone_since_s=self.client_gone_since_s,
+            kernel_ended=self.goodbye or kernel_gone,
+            named=bool(self.spec.name),
+        )
+
+
+class Roster:
+    """Every live container, by its id and by its session."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Live] = {}
+        self._by_session: dict[str, Live] = {}
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(tuple(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, live: Live) -> Live:
+        """Take one in."""
+        self._by_id[live.id] = self._by_session[live.session_id] = live
+        return live
+
+    def remove(self, live: Live) -> None:
+        """Let one go."""
+        self._by_id.pop(live.id, None)
+        if self._by_session.get(live.session_id) is live:
+            del self._by_session[live.session_id]
+
+    def get(self, container_id: str) -> Live | None:
+        """Return a container by its id."""
+        return self._by_id.get(container_id)
+
+    def of(self, session_id: str) -> Live | None:
+        """Return a session's container."""
+        return self._by_session.get(session_id)
+
+    def held(self) -> Counter[tuple[str, str]]:
+        """Return how many cards are taken, by provider and card."""
+        taken: Counter[tuple[str, str]] = Counter()
+        for live in self:
+            taken[live.row.provider, live.row.card] += live.row.card_count
+        return taken

@@ -1,0 +1,169 @@
+"""What a person may do with a session: open, look, stop, reset, pin, add packages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernel_bridge.errors import BadRequest, NotFound, PythonMismatch
+from kernel_bridge.protocol.sessions import SessionInfo, SessionSpec, SessionState
+from remote_runtime.scheduler.ending import Ender
+from remote_runtime.scheduler.parts import Parts
+from remote_runtime.scheduler.placer import Placer
+from remote_runtime.scheduler.starting import Starter, idle_after_s
+from remote_runtime.store.rows import CellRow, SessionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerInfo:
+    """A package layer, as whoever asked for it uses it."""
+
+    path: str
+    seconds: float
+    cached: bool
+
+
+class Sessions:
+    """The sessions of everyone. Those of other owners are not found."""
+
+    def __init__(self, parts: Parts, placer: Placer, starter: Starter, ender: Ender) -> None:
+        self._parts = parts
+        self._placer = placer
+        self._starter = starter
+        self._ender = ender
+
+    async def open(self, spec: SessionSpec, owner: str) -> SessionInfo:
+        """Find the standing session of this key or open one; starts nothing.
+
+        Raises PythonMismatch, NotFound for a volume or secret, NoCapacity, BadOption: all before anything costs.
+        """
+        check_python(spec)
+        await self._check_names(spec)
+        placement = await self._placer.find(spec)
+        row = await self._parts.store.run(self._parts.store.sessions.open, spec, owner)
+        if row.new or (not row.container_id and row.card != placement.card):
+            row = await self._placer.record(row, placement)
+        if live := self._parts.roster.of(row.id):
+            live.spec = spec
+            live.idle_after_s = idle_after_s(spec.idle_after_s, self._parts.settings.idle_after_s)
+        return await self._info(row)
+
+    async def info(self, session_id: str, owner: str | None = None) -> SessionInfo:
+        """Return one session, closed ones too; raises NotFound."""
+        return await self._info(await self._row(session_id, owner))
+
+    async def list(self, owner: str) -> list[SessionInfo]:
+        """Return the standing sessions, oldest first."""
+        rows = await self._parts.store.run(self._parts.store.sessions.list, owner)
+        return [await self._info(row) for row in rows]
+
+    async def cells(self, session_id: str, owner: str) -> tuple[CellRow, ...]:
+        """Return the newest cells of a session, in the order they started."""
+        await self._row(session_id, owner)
+        await self._parts.writes.flushed()
+        return await self._parts.store.run(self._parts.store.cells.list, session_id)
+
+    async def stop(self, session_id: str, owner: str) -> SessionInfo:
+        """Hibernate now and return when it is done; a session without a container stays as it is."""
+        await self._row(session_id, owner)
+        await self._starter.stop(session_id)
+        if live := self._parts.roster.of(session_id):
+            await asyncio.shield(self._ender.hibernate(live, "it was asked to stop"))
+        return await self.info(session_id)
+
+    async def reset(self, session_id: str, owner: str, why: str = "it was reset") -> SessionInfo:
+        """End the container, discard the state, close the session."""
+        await self._row(session_id, owner)
+        await self.close(session_id, why)
+        return await self.info(session_id)
+
+    async def close(self, session_id: str, why: str) -> None:
+        """The same, for the control plane's own use. Twice is success."""
+        store = self._parts.store
+        await self._starter.stop(session_id)
+        if live := self._parts.roster.of(session_id):
+            self._ender.kill(live, why)
+            await live.over.wait()
+        await store.run(store.sessions.set_kept, session_id, names=(), size_bytes=0, epoch="", until_s=0.0)
+        await store.run(store.sessions.set_state, session_id, SessionState.CLOSED)
+        await asyncio.to_thread(self._parts.places.remove, session_id)
+
+    async def pin(self, session_id: str, owner: str, until_s: float | None) -> SessionInfo:
+        """Keep the session's container until then, idle or not; None lets it go again."""
+        await self._row(session_id, owner)
+        if live := self._parts.roster.of(session_id):
+            live.pinned_until_s = until_s
+        await self._parts.store.run(self._parts.store.sessions.pin, session_id, until_s)
+        return await self.info(session_id)
+
+    async def add_layer(self, session_id: str, owner: str, requirements: Sequence[str]) -> LayerInfo:
+        """Build a package layer for the session's environment and remember it."""
+        if not requirements:
+            raise BadRequest("Name at least one package, as `name==version`.")
+        row = await self._row(session_id, owner)
+        report = self._starter.reporter(session_id)
+        environment = await self._parts.images.environment(row.spec.image, report)
+        layer = await self._parts.images.layer(environment, tuple(requirements), report)
+        await self._parts.store.run(self._parts.store.sessions.append_layer, session_id, str(layer.path))
+        return LayerInfo(path=str(layer.path), seconds=layer.seconds, cached=layer.cached)
+
+    async def _check_names(self, spec: SessionSpec) -> None:
+        run = self._parts.store.run
+        for mount in spec.volumes:
+            if not mount.path.startswith("/"):
+                raise BadRequest(f"The volume {mount.name} wants an absolute path: `--volume {mount.name}:/data`.")
+            try:
+                await run(self._parts.volumes.get, mount.name)
+            except NotFound:
+                raise NotFound(f"There is no volume {mount.name!r}: `cellburst volume create {mount.name}`.") from None
+        for name in spec.secrets:
+            try:
+                await run(self._parts.secrets.require, (name,))
+            except NotFound:
+                raise NotFound(f"There is no secret {name!r}: `cellburst secret create {name} KEY=VALUE`.") from None
+
+    async def _row(self, session_id: str, owner: str | None) -> SessionRow:
+        row = await self._parts.store.run(self._parts.store.sessions.get, session_id)
+        if owner is not None and row.owner != owner:
+            raise NotFound(f"There is no session {session_id[:80]!r}.")
+        return row
+
+    async def _info(self, row: SessionRow) -> SessionInfo:
+        spent = await self._parts.store.run(self._parts.accounts.spent_microusd, row.id)
+        live = self._parts.roster.of(row.id)
+        return SessionInfo(
+            id=row.id,
+            state=row.state,
+            spec=row.spec,
+            card=row.card,
+            card_count=row.card_count,
+            simulated=row.simulated,
+            provider=row.provider,
+            place=row.place,
+            isolation=row.isolation,
+            mend=row.mend,
+            boot_id=row.boot_id,
+            arena=row.arena,
+            epoch=row.epoch,
+            layers=row.layers,
+            container_id=live.id if live else "",
+            container_state=live.state if live else None,
+            container_started_at_s=live.started_at_s if live else None,
+            rate_microusd_per_h=row.rate_microusd_per_h,
+            spent_microusd=spent,
+            idle_since_s=live.idle_since_s if live else None,
+            pinned_until_s=row.pinned_until_s,
+            new=row.new,
+            kept_names=row.kept_names,
+        )
+
+
+def check_python(spec: SessionSpec) -> None:
+    """Raise PythonMismatch when what one end pickles the other cannot read."""
+    ours, theirs = spec.notebook.python, spec.image.python
+    if ours and theirs and ours != theirs:
+        raise PythonMismatch(
+            f"The notebook runs Python {ours}, the image {theirs}: values pickled by one cannot be read by the other. "
+            f'Make the image with `python_version="{ours}"`, or run the notebook on Python {theirs}.'
+        )

@@ -1,0 +1,227 @@
+"""One control plane as a process: its address, the files that tell it, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final
+
+import uvicorn
+
+from kernel_bridge.errors import BadOption, Conflict
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.version import PROTOCOL
+from remote_runtime.app import Plane, create_plane
+from remote_runtime.arenas import ArenaRoot, open_arenas
+from remote_runtime.clock import SystemClock
+from remote_runtime.release import release
+from remote_runtime.settings import Settings
+from remote_runtime.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 256
+
+
+def serve(settings: Settings, announce: IO[str]) -> None:
+    """Run a control plane until it is told to end, or an embedded one until nothing is left.
+
+    Raises Conflict when one runs in this runtime directory already, BadOption for an address that cannot be had.
+    """
+    settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(settings.runtime_dir), _listening(settings) as (listener, address):
+        store = Store.open(settings.store_url, SystemClock(), settings.data_dir)
+        try:
+            _serve(settings, store, listener, address, announce)
+        finally:
+            store.close()
+
+
+def _serve(settings: Settings, store: Store, listener: socket.socket, address: str, announce: IO[str]) -> None:
+    token_file = settings.runtime_dir / "token"
+    store.tokens.register(_own_token(token_file), "this machine")
+    server = Server()
+    with _arenas(settings, server) as arena:
+        plane = create_plane(settings, store, arena, control_url=_dial(address), leave=server.leave)
+        server.prepare(plane, hibernates=settings.embedded)
+        with _told(settings.runtime_dir / "runtime.json", address):
+            print(f"Cellburst listens on {address}; its token is in {token_file}", file=announce, flush=True)
+            server.run([listener])
+
+
+@contextlib.contextmanager
+def _arenas(settings: Settings, server: Server) -> Iterator[ArenaRoot]:
+    arena = open_arenas(settings.runtime_dir, settings.arena_dir)
+    try:
+        yield arena
+    finally:
+        if not server.leaves_containers:  # they have it mapped
+            arena.close()
+
+
+class Server:
+    """Uvicorn, and what has to happen before it hangs up."""
+
+    def __init__(self) -> None:
+        self._uvicorn: _Uvicorn | None = None
+        self._plane: Plane | None = None
+
+    @property
+    def leaves_containers(self) -> bool:
+        """Tell whether containers run on when this process ends."""
+        return self._plane is not None and len(self._plane.parts.roster) > 0
+
+    def prepare(self, plane: Plane, *, hibernates: bool) -> None:
+        """Take the application.
+
+        `hibernates`: a signal saves and stops the containers first. Else they are left running, to be adopted.
+        """
+        config = uvicorn.Config(
+            plane.app,
+            loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+            ws="websockets-sansio",
+            ws_max_size=DEFAULTS.frame_limit_bytes + (1 << 20),
+            ws_per_message_deflate=False,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        self._plane = plane
+        self._uvicorn = _Uvicorn(config, plane, hibernates=hibernates)
+
+    def run(self, sockets: list[socket.socket]) -> None:
+        """Serve until told to end."""
+        if self._uvicorn is not None:
+            self._uvicorn.run(sockets)
+
+    def leave(self) -> None:
+        """End soon: answers under way are still given."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, plane: Plane, *, hibernates: bool) -> None:
+        super().__init__(config)
+        self._plane = plane
+        self._hibernates = hibernates
+        self._asked = 0
+        self._stopping: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Save first where that is ours to do: agents can only save while their websockets are open."""
+        self._asked += 1
+        if not self._hibernates or self._asked > 1 or not self.started:
+            super().handle_exit(sig, frame)
+            return
+        log.info("told to end by %s", signal.Signals(sig).name)
+        self._plane.parts.tasks.spawn_soon(self._stop, "stop")
+
+    async def _stop(self) -> None:
+        try:
+            await self._plane.hibernate_all()
+        finally:
+            self.should_exit = True
+
+
+@contextlib.contextmanager
+def _only_one(runtime_dir: Path) -> Iterator[None]:
+    with (runtime_dir / "runtime.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict(f"A runtime runs in {runtime_dir} already: `cellburst runtime status` shows it.") from None
+        yield
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Open the one address this runtime has, and say it as `unix:/path` or `http://host:port`."""
+    if settings.port is not None:
+        with _tcp(settings.host, settings.port) as listener:
+            host, port = listener.getsockname()[:2]
+            yield listener, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return
+    path = settings.socket_path
+    with _unix(path) as listener:
+        try:
+            yield listener, f"unix:{path}"
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False)
+    except OSError as error:
+        raise BadOption(f"Nothing can listen on {host}:{port}: {error}.") from None
+
+
+def _unix(path: Path) -> socket.socket:
+    """Listen on a path that only its owner may connect to, from the first moment on."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # ours: we hold the lock
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise BadOption(
+            f"Nothing can listen on {path}: {error}. Set CELLBURST_RUNTIME_DIR to a shorter path."
+        ) from None
+    finally:
+        os.umask(before)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _dial(address: str) -> str:
+    """Return where a container of this host reaches us: a wildcard is no address."""
+    return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _own_token(path: Path) -> str:
+    """Return the token of whoever may read this file, made on the first start."""
+    with contextlib.suppress(OSError):
+        if len(known := path.read_text().strip()) >= 32:
+            return known
+    token = "cb_" + secrets.token_urlsafe(32)
+    _write_private(path, token)
+    return token
+
+
+@contextlib.contextmanager
+def _told(path: Path, address: str) -> Iterator[None]:
+    facts = {
+        "address": address,
+        "pid": os.getpid(),
+        "version": release(),
+        "protocol": PROTOCOL,
+    }
+    _write_private(path, json.dumps(facts))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,125 @@
+"""What an operator can choose, read once from the environment into a frozen value."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from kernel_bridge.errors import BadOption
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.resources import GpuRequest, parse_gpu
+from kernel_bridge.protocol.version import STORE_SCHEMA
+
+# What a container is told of the machine it runs on. A list of what goes in, not of what stays out: the runtime's own
+# environment holds things that user code has no business with.
+_HANDED_ON: Final = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "LD_LIBRARY_PATH"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    }
+)
+_HANDED_ON_FAMILIES: Final = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything an operator can choose, with the defaults a laptop wants. Times are seconds."""
+
+    data_dir: Path
+    runtime_dir: Path
+    database_url: str = ""  # empty: SQLite in the data directory
+    socket: Path | None = None  # None: in the runtime directory, unless there is a port
+    host: str = "127.0.0.1"
+    port: int | None = None  # a number, 0 for any free one: listen on TCP instead of a socket
+    embedded: bool = False  # started by a notebook: goes away when nothing is left
+    simulate: GpuRequest = GpuRequest()
+    prices: Path | None = None
+    master_key: str = field(default="", repr=False)
+    log_level: str = "info"
+    arena_dir: Path | None = None  # None: a tmpfs of our own where that can be had
+    idle_after_s: float = DEFAULTS.idle_after_s
+    linger_s: float = DEFAULTS.linger_s
+    heartbeat_s: float = DEFAULTS.heartbeat_s
+    orphan_after_s: float = DEFAULTS.orphan_after_s
+    runtime_lost_after_s: float = DEFAULTS.runtime_lost_after_s
+    tick_s: float = 1.0  # between two rounds of the reconciler
+    container_env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    own_env: Mapping[str, str] = field(default_factory=dict, repr=False)  # for pip's and uv's configuration
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read `CELLBURST_*`; raises BadOption naming the variable whose value cannot be."""
+        return cls(
+            data_dir=_path(env, "CELLBURST_DATA_DIR") or default_data_dir(),
+            runtime_dir=_path(env, "CELLBURST_RUNTIME_DIR") or default_runtime_dir(env),
+            database_url=env.get("CELLBURST_DATABASE_URL", ""),
+            socket=_path(env, "CELLBURST_SOCKET"),
+            host=env.get("CELLBURST_HOST", "127.0.0.1"),
+            port=int(_number(env, "CELLBURST_PORT", 0)) if env.get("CELLBURST_PORT") else None,
+            simulate=parse_gpu(env.get("CELLBURST_SIMULATE_GPUS") or "cpu"),
+            prices=_path(env, "CELLBURST_PRICES"),
+            master_key=env.get("CELLBURST_MASTER_KEY", ""),
+            log_level=_level(env),
+            arena_dir=_path(env, "CELLBURST_ARENA_DIR"),
+            idle_after_s=_number(env, "CELLBURST_IDLE_AFTER_S", DEFAULTS.idle_after_s),
+            linger_s=_number(env, "CELLBURST_LINGER_S", DEFAULTS.linger_s),
+            heartbeat_s=_number(env, "CELLBURST_HEARTBEAT_S", DEFAULTS.heartbeat_s),
+            orphan_after_s=_number(env, "CELLBURST_ORPHAN_AFTER_S", DEFAULTS.orphan_after_s),
+            runtime_lost_after_s=_number(env, "CELLBURST_RUNTIME_LOST_AFTER_S", DEFAULTS.runtime_lost_after_s),
+            container_env={key: value for key, value in env.items() if _goes_in(key)},
+            own_env=dict(env),
+        )
+
+    @property
+    def store_url(self) -> str:
+        """Return the address of the database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'store.sqlite3'}"
+
+    @property
+    def socket_path(self) -> Path:
+        """Return where the unix socket is when there is no port."""
+        return self.socket or self.runtime_dir / "runtime.sock"
+
+
+def default_data_dir() -> Path:
+    """Return this user's data directory of this store schema."""
+    return platformdirs.user_data_path("cellburst") / f"v{STORE_SCHEMA}"
+
+
+def default_runtime_dir(env: Mapping[str, str]) -> Path:
+    """Return where sockets lie: under XDG_RUNTIME_DIR, else in a folder of this user's own among temporary files."""
+    base = env.get("XDG_RUNTIME_DIR")
+    above = Path(base, "cellburst") if base else Path(tempfile.gettempdir(), f"cellburst-{os.getuid()}")
+    return above / f"v{STORE_SCHEMA}"
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]).expanduser().absolute() if env.get(name) else None
+
+
+def _number(env: Mapping[str, str], name: str, usual: float) -> float:
+    try:
+        number = float(env.get(name) or usual)
+    except ValueError:
+        raise BadOption(f"{name} is {env[name]!r}: it wants a number.") from None
+    if not 0 <= number < float("inf"):
+        raise BadOption(f"{name} is {env[name]!r}: it wants a number from 0 on.")
+    return number
+
+
+def _level(env: Mapping[str, str]) -> str:
+    level = env.get("CELLBURST_LOG_LEVEL", "info").lower()
+    if level not in ("debug", "info", "warning", "error"):
+        raise BadOption(f"CELLBURST_LOG_LEVEL is {level!r}: it wants debug, info, warning or error.")
+    return level
+
+
+def _goes_in(name: str) -> bool:
+    return name in _HANDED_ON or name.startswith(_HANDED_ON_FAMILIES)

@@ -1,0 +1,103 @@
+"""The routes of sessions and of the runtime: who may use them, what they answer, how they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
+
+from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.sessions import Notebook, SessionInfo, SessionSpec
+from kernel_bridge.protocol.version import PROTOCOL
+from kernel_bridge.protocol.wire import from_wire, to_wire
+from remote_runtime.app import create_plane
+from remote_runtime.arenas import ArenaRoot
+from remote_runtime.clock import SystemClock
+from remote_runtime.providers.gpus import Inventory
+from remote_runtime.providers.process import ProcessProvider
+from remote_runtime.settings import Settings
+from remote_runtime.store import Store, sqlite_url
+
+LEFT: list[str] = []
+
+
+@pytest.fixture
+def http(tmp_path: Path) -> Iterator[TestClient]:
+    """Return a client of a whole control plane, with a person's token."""
+    store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
+    _, token = store.tokens.create("test")
+    settings = Settings(data_dir=tmp_path / "data", runtime_dir=tmp_path / "run")
+    arena = ArenaRoot(path=tmp_path / "arena", kind="files")
+    plane = create_plane(settings, store, arena, control_url="unix:/nowhere", leave=lambda: LEFT.append("left"))
+    with TestClient(plane.app, headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
+    store.close()
+
+
+def session_spec(gpu: str = "A100") -> SessionSpec:
+    return SessionSpec(notebook=Notebook(kernel_id="k", python="3.11"), image=ImageRecipe(python="3.11"), gpu=gpu)
+
+
+def test_anyone_may_ask_whether_somebody_answers(http: TestClient) -> None:
+    """And learns nothing else; every other route wants a token."""
+    nobody = {"Authorization": "Bearer nonsense"}
+    assert http.get("/healthz", headers=nobody).json() == {"status": "ok"}
+    for path in ("/v1/runtime", "/v1/sessions", "/v1/images"):
+        assert http.get(path, headers=nobody).status_code == 401
+
+
+def test_the_runtime_says_what_it_is(http: TestClient) -> None:
+    """Protocol, isolation with the line that mends it, cards, prices."""
+    said = http.get("/v1/runtime").json()
+    assert (said["protocol"], said["isolation"], said["cards"]) == (PROTOCOL, "not isolated", [])
+    assert said["mend"]
+    assert said["price_table"].startswith("prices.toml of ")
+
+
+def test_a_card_is_simulated_on_demand(http: TestClient) -> None:
+    """Without it the card is refused with what is there; with it the session says simulated."""
+    refused = http.post("/v1/sessions", json=to_wire(session_spec()))
+    assert (refused.status_code, refused.json()["code"]) == (503, "no_capacity")
+    assert "this host has no cards" in refused.json()["detail"]
+    for _ in range(2):
+        cards = http.post("/v1/runtime/simulate", json={"cards": "A100:2"}).json()["cards"]
+        assert cards == [{"card": "A100", "total": 2, "free": 2, "simulated": True}]
+    assert http.post("/v1/sessions", json=to_wire(session_spec())).json()["simulated"] is True
+    assert http.post("/v1/runtime/simulate", json={"cards": "any"}).json()["code"] == "bad_option"
+
+
+def test_a_session_is_opened_found_pinned_and_reset(http: TestClient) -> None:
+    """Each answer is the session as it is then."""
+    opened = from_wire(SessionInfo, http.post("/v1/sessions", json=to_wire(session_spec("cpu"))).json())
+    path = f"/v1/sessions/{opened.id}"
+    assert [one["id"] for one in http.get("/v1/sessions").json()] == [opened.id]
+    assert http.post(f"{path}/pin", json={"until_s": 2e9}).json()["pinned_until_s"] == 2e9
+    assert http.post(f"{path}/stop").json()["state"] == "open"
+    assert http.get(f"{path}/cells").json() == []
+    assert http.delete(path).json()["state"] == "closed"
+    assert http.get("/v1/sessions").json() == []
+    assert http.get("/v1/sessions/ses_none").status_code == 404
+
+
+def test_a_channel_wants_a_token_and_a_session(http: TestClient) -> None:
+    """Turned away before the handshake, with the same body as a request."""
+    for path, status in (("/v1/sessions/ses_none/channel", 404), ("/v1/agents/channel", 403)):
+        with pytest.raises(WebSocketDenialResponse) as refused, http.websocket_connect(path):
+            pass
+        assert refused.value.status_code == status
+
+
+def test_a_stop_saves_answers_and_leaves(http: TestClient) -> None:
+    """The answer comes before the end."""
+    LEFT.clear()
+    assert http.post("/v1/runtime/stop").json() == {"status": "stopped"}
+    assert LEFT == ["left"]
+
+
+def test_the_process_provider_is_the_default(tmp_path: Path) -> None:
+    """It needs nothing but this machine."""
+    made = ProcessProvider(data_dir=tmp_path, runtime_dir=tmp_path, inventory=Inventory(), env={}, clock=SystemClock())
+    assert (made.name, made.ground.isolation) == ("process", "not isolated")

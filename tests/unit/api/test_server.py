@@ -1,0 +1,106 @@
+"""The control plane as a process: its address, its files, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+READY_WITHIN_S = 20.0
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Return a directory whose sockets have short paths."""
+    with tempfile.TemporaryDirectory(prefix="cb") as name:
+        yield Path(name)
+
+
+class Runtime:
+    """A control plane in a process of its own."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.directory = directory
+        env = {
+            **os.environ,
+            "CELLBURST_DATA_DIR": str(directory / "data"),
+            "CELLBURST_RUNTIME_DIR": str(directory / "run"),
+            "CELLBURST_ARENA_DIR": str(directory / "arena"),
+            "CELLBURST_LINGER_S": "600",
+        }
+        command = [sys.executable, "-m", "remote_runtime", "serve", *arguments]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def facts(self) -> dict[str, Any]:
+        """Wait until it answers; return what it wrote down."""
+        path = self.directory / "run" / "runtime.json"
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if path.exists():
+                return dict(json.loads(path.read_text()))
+            time.sleep(0.05)
+        raise AssertionError(self.process.communicate(timeout=1))
+
+    def ended(self) -> tuple[int, str, str]:
+        """Wait for its end; return its status and what it said."""
+        said, complained = self.process.communicate(timeout=READY_WITHIN_S)
+        return self.process.returncode, said, complained
+
+
+def test_it_tells_its_address_and_ends_on_a_signal(directory: Path) -> None:
+    """Socket and token are for its owner only; a second one in the same place is refused; the end leaves no address."""
+    with Runtime(directory, "--embedded") as runtime:
+        facts = runtime.facts()
+        socket_path, token = directory / "run" / "runtime.sock", directory / "run" / "token"
+        assert (facts["address"], facts["pid"]) == (f"unix:{socket_path}", runtime.process.pid)
+        assert [path.stat().st_mode & 0o777 for path in (socket_path, token)] == [0o600, 0o600]
+        with Runtime(directory) as second:
+            status, _, complaint = second.ended()
+            assert (status, "runs in" in complaint) == (1, True)
+        transport = httpx2.HTTPTransport(uds=str(socket_path), retries=20)
+        with httpx2.Client(transport=transport, base_url="http://localhost") as http:
+            said = http.get("/v1/runtime", headers={"Authorization": f"Bearer {token.read_text()}"}).json()
+            assert (said["pid"], said["embedded"]) == (runtime.process.pid, True)
+        runtime.process.send_signal(signal.SIGTERM)
+        status, said_at_start, _ = runtime.ended()
+        assert str(socket_path) in said_at_start
+        assert not socket_path.exists()
+        assert not (directory / "run" / "runtime.json").exists()
+
+
+def test_it_listens_on_a_port(directory: Path) -> None:
+    """Port 0 is any that is free, and the address says which."""
+    with Runtime(directory, "--host", "127.0.0.1", "--port", "0") as runtime:
+        address = runtime.facts()["address"]
+        with httpx2.Client(transport=httpx2.HTTPTransport(retries=20), base_url=address, trust_env=False) as http:
+            assert http.get("/healthz").json() == {"status": "ok"}
+            assert http.get("/v1/runtime").status_code == 401
+
+
+def test_a_bad_setting_is_named(directory: Path) -> None:
+    """One line, no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "remote_runtime", "serve"],
+        env={**os.environ, "CELLBURST_IDLE_AFTER_S": "soon", "CELLBURST_RUNTIME_DIR": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "CELLBURST_IDLE_AFTER_S is 'soon': it wants a number.\n")

@@ -1,0 +1,65 @@
+"""Which card a request gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernel_bridge.errors import NoCapacity
+from kernel_bridge.protocol.resources import parse_gpu
+from remote_runtime.scheduler.placement import Placement, Stock, free_stocks, place
+
+
+def stock(card: str, total: int, free: int | None = None, *, simulated: bool = False) -> Stock:
+    return Stock(provider="p", card=card, total=total, free=total if free is None else free, simulated=simulated)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stocks", "card", "count"),
+    [
+        ("cpu", [], "cpu", 0),
+        ("A100", [stock("A100", 1)], "A100", 1),
+        ("a100", [stock("A100", 1)], "A100", 1),
+        ("H100,A100", [stock("A100", 1)], "A100", 1),
+        ("H100,A100", [stock("A100", 1), stock("H100", 1)], "H100", 1),
+        ("H100,A100", [stock("A100", 1), stock("H100", 1, 0)], "A100", 1),
+        ("A100", [stock("A100-80GB", 1)], "A100-80GB", 1),
+        ("A100", [stock("A100-80GB", 1), stock("A100", 1)], "A100", 1),
+        ("A100:2", [stock("A100", 1), stock("A100-40GB", 2)], "A100-40GB", 2),
+        ("any", [stock("T4", 1, 0), stock("L4", 2)], "L4", 1),
+        ("any", [stock("A100", 4, simulated=True), stock("T4", 1)], "T4", 1),
+    ],
+)
+def test_the_first_choice_that_is_free_is_taken(asked: str, stocks: list[Stock], card: str, count: int) -> None:
+    """Choices in their order; the very card before a size of it; real before simulated; emptier before fuller."""
+    placed = place(parse_gpu(asked), stocks, "p")
+    assert (placed.card, placed.count, placed.waits) == (card, count, False)
+
+
+def test_what_is_there_but_taken_is_waited_for() -> None:
+    """It is placed, and says that it waits."""
+    assert place(parse_gpu("A100"), [stock("A100", 1, 0)], "p") == Placement(
+        provider="p", card="A100", count=1, waits=True
+    )
+
+
+@pytest.mark.parametrize(("asked", "stocks"), [("H100", [stock("A100", 2, 1)]), ("A100:3", [stock("A100", 2, 1)])])
+def test_a_refusal_lists_what_is_there_and_the_ways_on(asked: str, stocks: list[Stock]) -> None:
+    """It names the cards, and how to go on without them."""
+    with pytest.raises(NoCapacity) as refused:
+        place(parse_gpu(asked), stocks, "p")
+    text = str(refused.value)
+    assert "2 A100, 1 free" in text
+    assert f"`%gpu_config simulate={asked if ':' in asked else asked + ':1'}`" in text
+    assert text.endswith("`%gpu_connect URL`, or run without a card: `%%gpu cpu`.")
+
+
+def test_a_host_without_cards_says_so() -> None:
+    """Nothing is listed as nothing, and `any` becomes a card that can be simulated."""
+    with pytest.raises(NoCapacity, match=r"this host has no cards.*simulate=A100:1"):
+        place(parse_gpu("any"), [], "p")
+
+
+def test_what_containers_hold_is_taken_off() -> None:
+    """Free is what is left; never less than nothing."""
+    left = free_stocks([stock("A100", 2), stock("T4", 1)], {("p", "A100"): 1, ("p", "T4"): 2, ("q", "A100"): 1})
+    assert [(one.card, one.free) for one in left] == [("A100", 1), ("T4", 0)]
