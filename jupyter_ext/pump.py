@@ -21,7 +21,6 @@ from kernel_bridge.protocol.messages import CONTROL, IOPUB, SHELL, STATE, STDIN,
 from kernel_bridge.protocol.notes import PeerDown, PeerUp, Progress, Refused, Welcome
 
 _KEPT_LOG_LINES: Final = 20
-_AFTER_REPLY_S: Final = 2.0  # how long output that follows the reply may take
 # A wait for a lock cannot be interrupted on Windows.
 _SLICE_S: Final = 0.25 if sys.platform == "win32" else None
 
@@ -33,7 +32,6 @@ class _Running:
     msg_id: str
     reply: Message | None = None
     begun: bool = False
-    idle: bool = False
 
 
 class Pump:
@@ -94,32 +92,29 @@ class Pump:
 
     def _serve_until_done(self, cell: _Running) -> Message:
         interrupts = 0
-        while cell.reply is None or not cell.idle:
+        while cell.reply is None:  # it is the last message of its cell
             try:
-                self._step(None if cell.reply is None else _AFTER_REPLY_S)
+                self._step()
             except KeyboardInterrupt:
                 interrupts += 1
                 self._interrupt(interrupts)
-            except queue.Empty:  # the reply is here, and nothing came after it for a while
-                break
-        assert cell.reply is not None  # noqa: S101 - without a timeout a step never ends empty
         return cell.reply
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
             try:
-                self._step(None)
+                self._step()
             except KeyboardInterrupt:
                 raise interrupted() from None
 
-    def _step(self, timeout_s: float | None) -> None:
-        """Serve one event; raises queue.Empty when there is none in time."""
+    def _step(self) -> None:
+        """Serve one event, waiting for it."""
         events = self._session.channel.events
         try:
             event = events.get_nowait()
         except queue.Empty:
             self._outputs.flush()
-            event = _get(events, timeout_s)
+            event = _get(events)
         self._dispatch(event)
 
     def _dispatch(self, event: Event) -> None:
@@ -152,7 +147,6 @@ class Pump:
                 self._desk.serve(message)
         elif cell is not None and ours and message.channel == SHELL and message.type == "execute_reply":
             cell.reply = message
-            cell.idle = message.content.get("ename") == "SessionLost"  # its process is gone: nothing follows
         elif message.channel == STDIN and message.type == "input_request":
             self._input(message)
 
@@ -162,10 +156,7 @@ class Pump:
             show_late(self._shell, message, self._session.parent_of(message.parent_id))
             return
         cell.begun = True
-        if message.type == "status":
-            cell.idle = cell.reply is not None and message.content.get("execution_state") == "idle"
-        else:
-            self._outputs.show(message)
+        self._outputs.show(message)
 
     def _input(self, message: Message) -> None:
         self._outputs.flush()
@@ -225,9 +216,7 @@ class Pump:
         self._session.channel.send(Message(CONTROL, new_header(msg_type, self._session.info.id)))
 
 
-def _get(events: queue.SimpleQueue[Event], timeout_s: float | None) -> Event:
-    if timeout_s is not None or _SLICE_S is None:
-        return events.get(timeout=timeout_s)
+def _get(events: queue.SimpleQueue[Event]) -> Event:
     while True:
         try:
             return events.get(timeout=_SLICE_S)

@@ -96,6 +96,7 @@ class AgentHello:
     protocol: int
     container_id: str
     epoch: str
+    stream: str = ""  # the one it was last told of
     received: int = 0
     busy: bool = False
 

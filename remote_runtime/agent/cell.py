@@ -148,7 +148,7 @@ class CellRunner:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self._source.get(module.data, inline))
             changed.add(module.path.split("/")[0].removesuffix(".py"))
-        for name in [name for name in sys.modules if name.split(".")[0] in changed]:
+        for name in [name for name in sys.modules if name.split(".")[0] in changed] if changed else ():
             del sys.modules[name]
 
     def _forget(self, names: Iterable[str]) -> None:

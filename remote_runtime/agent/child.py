@@ -136,15 +136,19 @@ class Child:
         self._status("idle", message)
 
     async def _execute(self, message: Message) -> None:
+        # A `%%gpu` cell ends with its reply, the last of its messages; who speaks plain Jupyter is told busy and idle.
+        plain = METADATA_KEY not in message.metadata
         self._kernel.begin(_as_dict(message))
-        self._status("busy", message)
+        if plain:
+            self._status("busy", message)
         request = from_wire(CellRequest, message.metadata.get(METADATA_KEY, {}))
         if request.epoch not in ("", self._cells.epoch):
             reply = CellReply(epoch=self._cells.epoch, state_lost=True)
             self._reply(message, {"status": "aborted"}, reply, ())
         else:
             await self._execute_here(message, request)
-        self._status("idle", message)
+        if plain:
+            self._status("idle", message)
 
     async def _execute_here(self, message: Message, request: CellRequest) -> None:
         sender = BufferSender(arena=self._arena if request.shared_arena else None, blobs=self._blobs)

@@ -35,7 +35,7 @@ class WorkDirectory:
     def __init__(self, path: Path, fetch: Fetch) -> None:
         self.path = path
         self._fetch = fetch
-        self._known: dict[str, Stamp] = {}
+        self._known: dict[str, Stamp] = dict(self._scan())
         self._absent: set[str] = set()
         self._busy = threading.local()
 
@@ -44,9 +44,11 @@ class WorkDirectory:
         sys.addaudithook(self._audit)
 
     def begin(self) -> None:
-        """Note what is here before a cell runs."""
+        """Get ready for a cell: the notebook may have files now that it lacked.
+
+        What was written since the last cell, by a process it left behind, counts as this one's.
+        """
         self._absent.clear()
-        self._known = dict(self._scan())
 
     def deliver(self, ref: FileRef, data: Buffer) -> None:
         """Write a file of the notebook's here; it does not count as written by the cell."""
@@ -84,10 +86,10 @@ class WorkDirectory:
         return target if target.is_relative_to(self.path.resolve()) else None
 
     def _scan(self) -> Iterator[tuple[str, Stamp]]:
-        pending, seen = [""], 0
+        pending, seen, root = [""], 0, f"{self.path}/"
         while pending:
             folder = pending.pop()
-            for entry in _entries(self.path / folder):
+            for entry in _entries(root + folder):
                 seen += 1
                 if seen > _MAX_ENTRIES:
                     return
@@ -125,7 +127,7 @@ class WorkDirectory:
             self.deliver(*answer)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
             return list(found)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
@@ -81,17 +81,14 @@ class HostedKernel(IPythonKernel):
 
     def attach(self, publish: Publish, ask: Ask) -> None:
         """Connect a kernel that was built before the fork to the world, and to the thread that is the main one now."""
-        assert isinstance(self.session, FrameSession)
-        self.session.publish = publish
+        cast("FrameSession", self.session).publish = publish
         self.ask = ask
         self.shell_channel_thread.parent_thread = threading.current_thread()
 
     @property
     def namespace(self) -> Namespace:
         """Return the namespace cells run in."""
-        namespace = self._shell.user_ns
-        assert isinstance(namespace, Namespace)
-        return namespace
+        return cast("Namespace", self._shell.user_ns)
 
     @property
     def hidden_names(self) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class Agent:
         self._supervisor = supervisor
         self._outbox = Outbox()
         self._inbox = Inbox()
+        self._stream = ""
         self._connection: ClientConnection | None = None
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._epoch = config.epoch
@@ -84,9 +85,11 @@ class Agent:
         self._deadline: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last_word: Saved | None = None  # what the control plane was not there to hear
         self._killed_for = ""  # why we ended the child ourselves
         self._early: list[bytes] = []  # what arrived before the child was there
         self._blobs = BlobService(config)
+        self._saved: asyncio.Future[dict[str, Any] | None] | None = None
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
         self._lost_at_s = time.monotonic()
@@ -105,7 +108,8 @@ class Agent:
             for task in tasks:
                 task.cancel()
         await forks.stop()
-        self._tell_supervisor({"op": "end"})
+        saved = to_wire(self._last_word) if self._last_word else None
+        self._tell_supervisor({"op": "end", "saved": saved})
 
     # -- the control plane ------------------------------------------------------------------------------------------
 
@@ -146,6 +150,7 @@ class Agent:
             protocol=PROTOCOL,
             container_id=self._config.container_id,
             epoch=self._epoch,
+            stream=self._stream,
             received=self._inbox.received,
             busy=self._cell is not None,
         )
@@ -179,7 +184,7 @@ class Agent:
             silent_s = time.monotonic() - self._lost_at_s
             if self._connection is None and self._cell is None and silent_s > self._config.runtime_lost_after_s:
                 log.warning("no control plane for %d s: saving and ending", silent_s)
-                await self._save()
+                self._last_word = await self._save()
                 self._ended.set()
 
     def _hear(self, data: bytes) -> None:
@@ -197,8 +202,7 @@ class Agent:
     def _hear_note(self, heard: Note) -> None:
         match heard:
             case PeerUp():
-                for data in self._outbox.after(heard.received):
-                    self._outgoing.put_nowait(data)
+                self._meet(heard)
             case Hibernate():
                 task = asyncio.get_running_loop().create_task(self._hibernate())
                 self._tasks.add(task)
@@ -209,6 +213,14 @@ class Agent:
                 pass
             case _:
                 log.warning("a note of kind %s is not for agents", heard.kind)
+
+    def _meet(self, peer: PeerUp) -> None:
+        """Send the notebook what it lacks; a notebook that is new to this container begins a stream of its own."""
+        if self._stream and peer.stream != self._stream:
+            self._outbox, self._inbox = Outbox(), Inbox()
+        self._stream = peer.stream
+        for data in self._outbox.after(peer.received):
+            self._outgoing.put_nowait(data)
 
     def _tell(self, said: Note) -> None:
         if self._connection is not None:
@@ -334,19 +346,25 @@ class Agent:
             self._tell(saved)
 
     async def _save(self) -> Saved | None:
+        """Have the child save its namespace; a cell that still runs is interrupted first."""
         if self._child is None:
             return None
-        self._saved: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        request = Message(STATE, new_header("save_request", "cellburst"))
-        self._child.send(b"".join(encode(request)))
-        report = (await self._saved).content
+        if self._cell is not None:
+            self._signal(signal.SIGINT)
+        if self._saved is None or self._saved.done():
+            self._saved = asyncio.get_running_loop().create_future()
+            request = Message(STATE, new_header("save_request", "cellburst"))
+            self._child.send(b"".join(encode(request)))
+        report = await self._saved
+        if report is None:
+            return None
         return Saved(
             names=tuple(report["names"]), lost=report["lost"], size_bytes=report["size_bytes"], epoch=self._epoch
         )
 
     def _note_saved(self, message: Message) -> None:
-        if not self._saved.done():
-            self._saved.set_result(message)
+        if self._saved is not None and not self._saved.done():
+            self._saved.set_result(message.content)
 
     # -- the supervisor ---------------------------------------------------------------------------------------------
 
@@ -382,6 +400,8 @@ class Agent:
         if self._child is not None:
             self._child.close()
             self._child = None
+        if self._saved is not None and not self._saved.done():
+            self._saved.set_result(None)  # it ended while it saved: the state before stays
         if self._ended.is_set():
             return
         self._epoch = new_id("epoch")

@@ -1,7 +1,7 @@
 """State kept over idleness, by value: written when a container hibernates, read back name by name when it wakes.
 
 A state directory holds `index.json` and, for every co-variable, its pickle and its buffers. A new save is written
-beside the old one and takes its place in one rename, so that a container killed in the middle leaves the last whole one.
+beside the old one and takes its place in one rename, so that a container killed meanwhile leaves the last whole one.
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ class SavedState:
 
     @property
     def _current(self) -> Path:
-        assert self._directory is not None
-        return self._directory / "current"
+        return (self._directory or Path()) / "current"
 
     def _bind_hidden(self) -> dict[str, dict[str, str]]:
         handles: dict[str, dict[str, str]] = {}

@@ -41,6 +41,7 @@ class Supervisor:
         self._child_pid = 0
         self._agent: socket.socket
         self._ending = ""
+        self._saved: dict[str, Any] | None = None  # how the agent saved the state without a control plane
 
     def run(self) -> None:
         """Start the agent, then serve it until it or somebody else ends the container."""
@@ -90,6 +91,7 @@ class Supervisor:
                         os.kill(self._child_pid, command["number"])
                 case "end":
                     self._ending = "stopped"
+                    self._saved = command.get("saved")
 
     def _start_child(self, epoch: str) -> None:
         ours, theirs = socket.socketpair()
@@ -134,7 +136,7 @@ class Supervisor:
             _signal_all(number)
             if _all_gone(wait_s):
                 break
-        record_end(self._config, self._ending)
+        record_end(self._config, self._ending, self._saved)
 
 
 def run(config: ContainerConfig, kernel: HostedKernel) -> None:
@@ -149,12 +151,12 @@ def run(config: ContainerConfig, kernel: HostedKernel) -> None:
     Supervisor(config, kernel, directory).run()
 
 
-def record_end(config: ContainerConfig, cause: str) -> None:
-    """Write the exit file: the cause and the time, in epoch seconds."""
+def record_end(config: ContainerConfig, cause: str, saved: dict[str, Any] | None = None) -> None:
+    """Write the exit file: the cause, the time in epoch seconds, and what was saved without a control plane."""
     if config.exit_file:
         target = Path(config.exit_file)
         temporary = target.with_name(target.name + ".part")
-        temporary.write_text(json.dumps({"cause": cause, "ended_at_s": time.time()}))
+        temporary.write_text(json.dumps({"cause": cause, "ended_at_s": time.time(), "saved": saved}))
         temporary.replace(target)
 
 

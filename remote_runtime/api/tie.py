@@ -108,9 +108,9 @@ class Tie:
         """Take the container's end; return the one it replaces."""
         older, self.agent = self.agent, end
         if hello.container_id != self.container_id:
-            self.container_id = self.stream = hello.container_id
-            self._streams = 1
-            self._spoken = hello.received > 0  # to an earlier control plane
+            self.container_id, self.stream = hello.container_id, hello.stream or hello.container_id
+            self._streams = int(self.stream.partition("/")[2] or 1)
+            self._spoken = bool(hello.stream)  # to an earlier control plane
         self.epoch, end.received = hello.epoch, hello.received
         return older
 

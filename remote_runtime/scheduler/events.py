@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from kernel_bridge.errors import Conflict, NotFound
 from kernel_bridge.protocol.notes import AgentHello, ChildEnded, Heartbeat, Hibernate, Saved
@@ -13,7 +12,7 @@ from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.roster import Live
 from remote_runtime.scheduler.sessions import Sessions
 from remote_runtime.scheduler.starting import Starter
-from remote_runtime.store.rows import CellStatus, StartedCell
+from remote_runtime.store.rows import CellStatus, EndedCell, StartedCell
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +27,8 @@ class Events:
         self._starter = starter
         self._sessions = sessions
         self._nudge = nudge
+        self._started: list[StartedCell] = []
+        self._ended: list[EndedCell] = []
 
     async def client_up(self, session_id: str) -> SessionInfo:
         """A notebook is here; return its session and say what a start under way is busy with."""
@@ -102,7 +103,7 @@ class Events:
 
     def cell_started(self, session_id: str, cell_id: str, code_digest: str) -> None:
         """A cell was handed to its container."""
-        live, store = self._parts.roster.of(session_id), self._parts.store
+        live = self._parts.roster.of(session_id)
         if live is None or cell_id in live.running:
             return
         now_s = self._parts.clock.now()
@@ -115,19 +116,30 @@ class Events:
             submitted_at_s=now_s,
             started_at_s=now_s,
         )
-        self._parts.writes.put(lambda: store.run(store.cells.started, cell))
+        self._note(started=cell)
         live.unwritten = True
 
     def cell_ended(self, session_id: str, cell_id: str, status: str, last_seq: int) -> None:
         """A cell's reply went by; a second time changes nothing."""
-        live, store = self._parts.roster.of(session_id), self._parts.store
+        live = self._parts.roster.of(session_id)
         now_s = self._parts.clock.now()
         if live is None or not live.finished(cell_id, now_s):
             return
         word = _STATUS.get(status, CellStatus.ABORTED)
-        record = partial(store.cells.ended, cell_id, ended_at_s=now_s, status=word, last_seq=last_seq)
-        self._parts.writes.put(lambda: store.run(record))
+        self._note(ended=EndedCell(id=cell_id, ended_at_s=now_s, status=word, last_seq=last_seq))
         live.unwritten = True
+
+    def _note(self, *, started: StartedCell | None = None, ended: EndedCell | None = None) -> None:
+        """Have a cell's row written soon, together with those of the cells around it."""
+        if not self._started and not self._ended:
+            self._parts.writes.put(self._write_cells)
+        self._started += [started] if started else []
+        self._ended += [ended] if ended else []
+
+    async def _write_cells(self) -> None:
+        started, self._started = self._started, []
+        ended, self._ended = self._ended, []
+        await self._parts.store.run(self._parts.store.cells.record, started, ended)
 
     async def _farewell(self, session_id: str) -> None:
         """A kernel that ended cannot come back for a session of its own; the reconciler sees to its container."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from remote_runtime.billing.meter import busy_ms
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
-from remote_runtime.store.rows import CellRow, CellStatus, StartedCell
+from remote_runtime.store.rows import CellRow, CellStatus, EndedCell, StartedCell
 from remote_runtime.store.schema import CELLS
+
+_END: Final = (
+    update(CELLS)
+    .where((CELLS.c.id == bindparam("which")) & CELLS.c.ended_at_s.is_(None))
+    .values(ended_at_s=bindparam("new_ended_at_s"), status=bindparam("new_status"), last_seq=bindparam("new_last_seq"))
+)
 
 
 class Cells:
@@ -33,6 +40,22 @@ class Cells:
         values = {"ended_at_s": ended_at_s, "status": status, "last_seq": last_seq}
         with self._database.writing() as connection:
             return connection.execute(update(CELLS).where(running).values(**values)).rowcount == 1
+
+    def record(self, started: Sequence[StartedCell], ended: Sequence[EndedCell]) -> None:
+        """Record what happened in a while, in one transaction: short cells come and go faster than rows are written."""
+        fresh = {"status": CellStatus.RUNNING, "ended_at_s": None, "last_seq": 0}
+        rows = {cell.id: asdict(cell) | fresh for cell in started}
+        older = []
+        for cell in ended:
+            values = asdict(cell)
+            if cell.id in rows:
+                rows[cell.id] |= values
+            else:
+                older.append({"which": values.pop("id"), **{f"new_{name}": value for name, value in values.items()}})
+        with self._database.writing() as connection:
+            self._database.insert_many(connection, CELLS, list(rows.values()))
+            if older:
+                connection.execute(_END, older)
 
     def lost(self, container_id: str, at_s: float) -> tuple[CellRow, ...]:
         """End every cell that still ran in a container that is gone; return them as they were."""

@@ -151,6 +151,16 @@ class StartedCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndedCell:
+    """How a cell ended, and the number of the last message that belonged to it."""
+
+    id: str
+    ended_at_s: float
+    status: CellStatus
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
     """One token, without what it is: only its hash is kept."""
 
