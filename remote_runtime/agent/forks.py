@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kernel_bridge.protocol.framing import Frames, frame
+from remote_runtime.agent.unix_path import addressable
 
 _READ_BYTES: Final = 1 << 20
 
@@ -25,7 +26,8 @@ class ForkServer:
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_unix_server(self._serve, self._path)
+        with addressable(self._path) as address:
+            self._server = await asyncio.start_unix_server(self._serve, address)
         os.chmod(self._path, 0o600)  # noqa: PTH101 - one system call, before anyone knows the path
 
     async def stop(self) -> None:

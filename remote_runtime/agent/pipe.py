@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from kernel_bridge.protocol.framing import Frames, frame
 from kernel_bridge.protocol.messages import STATE, Buffer, Message, decode, encode, new_header
+from remote_runtime.agent.unix_path import addressable
 
 DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
 _READ_BYTES: Final = 1 << 20
@@ -104,8 +105,8 @@ class Pipe:
 
     def _ask_alone(self, message: Message) -> Message | None:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                sock.connect(self._agent_socket)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, addressable(self._agent_socket) as address:
+                sock.connect(address)
                 _send_all(sock, frame(encode(message)))
                 frames = Frames()
                 while data := sock.recv(_READ_BYTES):

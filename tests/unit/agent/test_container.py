@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 Start = Callable[..., Any]
 
@@ -142,9 +143,10 @@ def test_input_asks_the_notebook(start: Start) -> None:
     assert container.namespace["name"] == "Ada"
 
 
-def test_forked_children_page_and_print(start: Start) -> None:
-    """Workers of multiprocessing read the notebook's names and print."""
-    container = start()
+@pytest.mark.parametrize("session", ["short", "long" * 30])
+def test_forked_children_page_and_print(start: Start, session: str) -> None:
+    """Workers of multiprocessing read the notebook's names and print, however long the path of their socket is."""
+    container = start(session=session)
     container.namespace["offset"] = 100
     code = (
         "import multiprocessing as mp\n"
