@@ -186,6 +186,7 @@ class Pump:
         other = bool(self._session.stream) and note.stream != self._session.stream
         self._session.peer_up(note)
         if other and self._cell is not None and self._cell.reply is None:
+            self._cell.begun = True  # for all we know
             raise SessionLost("The container ended while the cell ran; another one has taken its place.")
 
     def _peer_down(self, note: PeerDown) -> None:
@@ -193,6 +194,7 @@ class Pump:
         if not note.final:
             self._status.say("the container's connection is lost; waiting for it")
         elif self._cell is not None and self._cell.reply is None:
+            self._cell.begun |= note.running is None or self._cell.msg_id in note.running
             raise SessionLost(_sentence(note.why or "The container ended while the cell ran."))
 
     def _refused(self, note: Refused) -> None:

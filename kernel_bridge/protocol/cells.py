@@ -14,8 +14,8 @@ container, agent  save_request / save_reply, blob_get_request / blob_get_reply, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from kernel_bridge.protocol.blobs import BufferRef, UnitHead
 
@@ -67,7 +67,6 @@ class CellRequest:
     timeout_s: float | None = None
     want_result: bool = True  # send the value of the last expression home
     shared_arena: bool = False  # the notebook reads the session's arena; else large buffers come home as blobs
-    plot_format: dict[str, Any] = field(default_factory=dict)  # matplotlib's rcParams that differ from its defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +95,7 @@ class CellReply:
     files: tuple[FileRef, ...] = ()
     paged: tuple[str, ...] = ()  # names that were fetched on first touch
     notices: tuple[str, ...] = ()  # lines to show under the cell
+    prepare_s: float = 0.0  # before execution: values rebuilt, packages imported for them, files written
     run_s: float = 0.0  # execution only
     exception: UnitHead | None = None  # the exception object, where it can travel
     state_lost: bool = False  # the request was for another namespace; nothing was run

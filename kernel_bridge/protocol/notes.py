@@ -72,11 +72,15 @@ class PeerUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDown:
-    """To either end: the other end is gone. `final`: it will not come back, and `why` is its end."""
+    """To either end: the other end is gone. `final`: it will not come back, and `why` is its end.
+
+    `running` are the cells that had been handed to it and got no reply; any other may be sent again. None: not known.
+    """
 
     kind: ClassVar[str] = "peer_down"
     why: str = ""
     final: bool = False
+    running: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

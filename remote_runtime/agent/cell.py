@@ -63,10 +63,12 @@ class CellRunner:
         self._module_dir = module_dir
         self._stayed: dict[str, str] = {}  # name -> key of the handle it is known by
         self._handle_number = 0
+        self._prepare_s = 0.0
         self.epoch = ""
 
     def prepare(self, request: CellRequest, header: dict[str, Any], inline: tuple[Buffer, ...]) -> None:
         """Bring the namespace up to date for a cell; raises CellburstError when a part cannot be brought home."""
+        started_s = time.perf_counter()
         manifest = request.manifest
         self._pager.begin(header, manifest)
         self._references.release(request.release)
@@ -87,6 +89,7 @@ class CellRunner:
             self._pager.restore_all()
         self._pager.paged.names.clear()
         self._work.begin()
+        self._prepare_s = time.perf_counter() - started_s
 
     async def run(self, code: str, content: dict[str, Any]) -> tuple[dict[str, Any], float]:
         """Execute the code; returns the content of the execute_reply and the seconds it took."""
@@ -119,6 +122,7 @@ class CellRunner:
             files=self._work.changes(sender, request.writeback_limit_bytes),
             paged=tuple(self._pager.paged.names),
             notices=tuple(home.notices),
+            prepare_s=self._prepare_s,
             run_s=run_s,
         )
 

@@ -136,7 +136,7 @@ class Child:
         self._status("idle", message)
 
     async def _execute(self, message: Message) -> None:
-        # A `%%gpu` cell ends with its reply, the last of its messages; who speaks plain Jupyter is told busy and idle.
+        # A `%%gpu` cell ends with its reply, the last of its messages; plain Jupyter is told busy, input and idle.
         plain = METADATA_KEY not in message.metadata
         self._kernel.begin(_as_dict(message))
         if plain:
@@ -165,16 +165,17 @@ class Child:
 
     async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
         code = str(message.content.get("code", ""))
-        self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
+        if METADATA_KEY not in message.metadata:
+            self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
         timer = self._start_timer(request.timeout_s)
         self._timed_out = False
-        self._running = True
+        self._running = self._pager.cell_runs = True
         try:
             content, run_s = await self._cells.run(code, message.content)
         except KeyboardInterrupt:  # it arrived a moment after the user's code had ended
             content, run_s = _error("KeyboardInterrupt", ""), 0.0
         finally:
-            self._running = False
+            self._running = self._pager.cell_runs = False
             if timer is not None:
                 timer.cancel()
         if self._timed_out and content["status"] == "error":

@@ -13,7 +13,8 @@ from kernel_bridge.codecs.wire_units import Source, unpack_unit
 from kernel_bridge.errors import CannotTravel
 from kernel_bridge.protocol.blobs import UnitHead
 from kernel_bridge.protocol.cells import ManifestChange
-from kernel_bridge.protocol.messages import Buffer, Message
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.messages import STATE, Buffer, Message, new_header
 from kernel_bridge.protocol.wire import from_wire
 from remote_runtime.agent.pipe import Pipe
 from remote_runtime.agent.saved import SavedState
@@ -41,6 +42,7 @@ class Pager:
         self._refused: dict[str, str] = {}
         self._lock = threading.RLock()
         self.parent: dict[str, Any] = {}  # the running cell's header
+        self.cell_runs = False
         self.paged = Paged()
 
     def names(self) -> set[str]:
@@ -83,13 +85,19 @@ class Pager:
                 self._saved.restore(name)
 
     def ask(self, msg_type: str, content: dict[str, Any]) -> Message | None:
-        """Ask the notebook something else about the running cell; None when nobody answers."""
-        return self._pipe.request(msg_type, content, parent=self.parent)
+        """Ask the notebook something; None when nobody answers.
+
+        While a cell runs the notebook waits for us, and we for it, whatever the connection does meanwhile. Between
+        cells it answers when it can, so a thread that a cell left behind waits for a while only.
+        """
+        message = Message(STATE, new_header(msg_type, ""), self.parent, {}, content)
+        return self._pipe.request(message, None if self.cell_runs else DEFAULTS.page_timeout_s)
 
     def _ask(self, name: str) -> bool:
         reply = self.ask("page_request", {"names": [name]})
         if reply is None:
-            raise CannotTravel(f"{name} is in the notebook, which cannot be asked for it now.")
+            limit_s = DEFAULTS.page_timeout_s
+            raise NameError(f"name {name!r} is in the notebook, which did not answer within {limit_s:g} s")
         refused = reply.content.get("refused", {})
         self._refused.update(refused)
         if name in refused:

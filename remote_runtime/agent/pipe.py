@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -16,10 +17,11 @@ import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from time import monotonic
+from typing import Final
 
 from kernel_bridge.protocol.framing import Frames, frame
-from kernel_bridge.protocol.messages import STATE, Buffer, Message, decode, encode, new_header
+from kernel_bridge.protocol.messages import Buffer, Message, decode, encode
 from remote_runtime.agent.unix_path import addressable
 
 DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
@@ -59,17 +61,17 @@ class Pipe:
         with self._lock:
             _send_all(self._socket, pieces)
 
-    def request(self, msg_type: str, content: dict[str, Any], *, parent: dict[str, Any]) -> Message | None:
-        """Ask on the `state` channel and wait for the answer; None when there is nobody to answer."""
-        message = Message(STATE, new_header(msg_type, ""), parent, {}, content)
-        return self._ask_alone(message) if self.forked else self.ask(message)
+    def request(self, message: Message, timeout_s: float | None = None) -> Message | None:
+        """Ask from wherever user code runs and wait for the answer; None when there is nobody to answer in time."""
+        return self._ask_alone(message) if self.forked else self.ask(message, timeout_s)
 
-    def ask(self, message: Message) -> Message | None:
+    def ask(self, message: Message, timeout_s: float | None = None) -> Message | None:
         """Send a message and wait until the reply whose parent it is arrives; a signal interrupts the wait."""
         waiting = self._waiting[message.id] = _Waiting()
+        deadline_s = math.inf if timeout_s is None else monotonic() + timeout_s
         try:
             self.send(message)
-            while not waiting.done.wait(0.5):
+            while not waiting.done.wait(0.5) and monotonic() < deadline_s:
                 pass
         finally:
             self._waiting.pop(message.id, None)

@@ -173,8 +173,10 @@ def describe_end(status: int) -> str:
 
 
 def read_config(path: str) -> ContainerConfig:
-    """Read what the provider wrote."""
-    return from_wire(ContainerConfig, json.loads(Path(path).read_text()))
+    """Read what the provider wrote, once: it holds secrets, so the file goes."""
+    config = from_wire(ContainerConfig, json.loads(Path(path).read_text()))
+    Path(path).unlink()
+    return config
 
 
 def main() -> None:

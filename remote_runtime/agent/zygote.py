@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -34,6 +35,8 @@ def main() -> None:
     options = _arguments()
     _warm_up(options.layers, options.preload)
     kernel = build_kernel()
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page of ours that it looks at
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         path = Path(options.socket)
         path.unlink(missing_ok=True)

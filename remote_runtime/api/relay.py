@@ -112,7 +112,7 @@ class Relay:
         """Stop (or let go on) what the notebook sends to the container; replies still flow."""
         self._tie(session_id).held = held
 
-    async def container_ended(self, session_id: str, why: str) -> None:
+    async def container_ended(self, session_id: str, why: str, running: tuple[str, ...]) -> None:
         """Hang up on the agent and tell the notebook that this stream is over."""
         tie = self._tie(session_id)
         agent, tie.agent, stream = tie.agent, None, tie.stream
@@ -121,7 +121,7 @@ class Relay:
         if agent is not None:
             await agent.close(CLOSE_ENDED, "ended")
         if tie.client is not None and stream and tie.client_stream == stream:
-            await tie.client.tell(PeerDown(why=why, final=True))
+            await tie.client.tell(PeerDown(why=why, final=True, running=running))
         self._drop_if_unused(tie)
 
     def client_connected(self, session_id: str) -> bool:

@@ -56,11 +56,15 @@ class ProcessProvider:
         exit_file = spec.directory / "exit.json"
         config = replace(spec.config, exit_file=str(exit_file), log_file=str(spec.directory / "agent.log"))
         spec.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(config_file, json.dumps(to_wire(config)))
-        if sys.platform == "linux":
-            born = await self._zygotes.fork(config.python, spec.preload, config_file)
-        else:
-            born = self._spawn(config.python, config_file, spec.directory / "supervisor.log")
+        _write_private(config_file, json.dumps(to_wire(config)))  # the supervisor removes it when it has read it
+        try:
+            if sys.platform == "linux":
+                born = await self._zygotes.fork(config.python, spec.preload, config_file)
+            else:
+                born = self._spawn(config.python, config_file, spec.directory / "supervisor.log")
+        except BaseException:
+            config_file.unlink(missing_ok=True)
+            raise
         return {
             "pid": int(born["pid"]),
             "start_time": str(born["start_time"]),
@@ -81,7 +85,7 @@ class ProcessProvider:
         """Ask the supervisor to end what it started, then end it all by force."""
         if _runs(handle):
             await self._end(handle)
-        if "config_file" in handle:  # it holds secrets and a token, and nobody will read it again
+        if "config_file" in handle:  # it holds secrets and a token; a container that never began has not read it
             Path(handle["config_file"]).unlink(missing_ok=True)
 
     async def close(self) -> None:

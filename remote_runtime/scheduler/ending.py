@@ -141,7 +141,7 @@ class Ender:
         await store.run(store.tokens.revoke_scope, container_scope(live.id))
         await store.run(store.sessions.set_container, live.session_id, "")
         await store.run(store.sessions.touch, live.session_id, None)
-        await parts.lines.container_ended(live.session_id, cause)
+        await parts.lines.container_ended(live.session_id, cause, tuple(live.running))
         parts.roster.remove(live)
         live.over.set()
 

@@ -20,7 +20,7 @@ class Lines(Protocol):
     def hold(self, session_id: str, held: bool) -> None:
         """Stop (or let go on) what the notebook sends to the container; replies still flow."""
 
-    async def container_ended(self, session_id: str, why: str) -> None:
+    async def container_ended(self, session_id: str, why: str, running: tuple[str, ...]) -> None:
         """Hang up on the agent and tell the notebook that this stream is over."""
 
     def client_connected(self, session_id: str) -> bool:

@@ -116,7 +116,7 @@ class Sessions:
             try:
                 await run(self._parts.volumes.get, mount.name)
             except NotFound:
-                raise NotFound(f"There is no volume {mount.name!r}: `cellburst volume create {mount.name}`.") from None
+                raise NotFound(_no_volume(mount.name)) from None
         for name in spec.secrets:
             try:
                 await run(self._parts.secrets.require, (name,))

@@ -261,7 +261,7 @@ def test_nothing_reaches_a_container_that_is_held(play: Play) -> None:
         agent.send(output(1))
         await client.message()
         assert agent.messages() == []
-        await stage.relay.container_ended(SESSION, "hibernated")
+        await stage.relay.container_ended(SESSION, "hibernated", ())
         down = await client.hear(PeerDown)
         assert (down.why, down.final) == ("hibernated", True)
 

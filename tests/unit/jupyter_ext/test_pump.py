@@ -77,12 +77,13 @@ def test_a_cell_is_done_when_its_reply_is_here(bench: Bench, capsys: pytest.Capt
     assert bench.pump.cell_began
 
 
-def test_a_container_that_ends_fails_the_cell(bench: Bench) -> None:
-    """With the reason; a cell that had not begun can be sent again."""
-    bench.arrive(PeerDown(why="it ran out of memory", final=True))
+@pytest.mark.parametrize(("running", "began"), [((), False), (("cell",), True), (None, True)])
+def test_a_container_that_ends_fails_the_cell(bench: Bench, running: tuple[str, ...] | None, began: bool) -> None:
+    """With the reason; only a cell that surely had not reached the container may be sent again."""
+    bench.arrive(PeerDown(why="it ran out of memory", final=True, running=running))
     with pytest.raises(SessionLost, match="it ran out of memory"):
         bench.pump.run(CELL)
-    assert not bench.pump.cell_began
+    assert bench.pump.cell_began is began
 
 
 def test_a_broken_connection_fails_nothing(bench: Bench) -> None:
