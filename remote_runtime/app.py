@@ -195,6 +195,7 @@ def _process_provider(settings: Settings, inventory: Inventory, clock: Clock) ->
         inventory=inventory,
         env=settings.container_env,
         clock=clock,
+        embedded=settings.embedded,
     )
 
 

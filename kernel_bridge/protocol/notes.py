@@ -147,6 +147,7 @@ class Saved:
     lost: dict[str, str]
     size_bytes: int
     epoch: str
+    failed: str = ""  # why nothing at all could be saved: the namespace is as it was, and still there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,9 +250,14 @@ class Child:
         self._answer(message, {"names": names})
 
     def _answer_save(self, message: Message) -> None:
-        with self._namespace.plain():
-            report = self._saved.save(self._cells.user_names())
-        self._answer(message, to_wire(report))
+        try:
+            with self._namespace.plain():
+                report = self._saved.save(self._cells.user_names())
+        except Exception as error:  # noqa: BLE001 - a full disk, or a value's own reduction: the namespace must live on
+            traceback.print_exc()
+            self._answer(message, {"failed": f"{type(error).__name__}: {error}"})
+        else:
+            self._answer(message, to_wire(report))
 
     def _sender(self, message: Message) -> BufferSender:
         shared = bool(message.content.get("shared_arena"))

@@ -108,6 +108,7 @@ class SavedState:
         (target / "index.json").write_text(json.dumps({"entries": to_wire([*entries, *kept])}))
         size_bytes = sum(file.stat().st_size for file in target.iterdir())
         self._take_over(target)
+        self._entries = kept
         saved = {name for entry in (*entries, *kept) for name in entry.names if not name.startswith(HIDDEN)}
         return SaveReport(tuple(sorted(saved)), _lost(export, handles), size_bytes)
 

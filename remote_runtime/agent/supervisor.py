@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.wire import from_wire
-from remote_runtime.agent import child, link
+from remote_runtime.agent import agent, child
 from remote_runtime.agent.kernel_host import HostedKernel, build_kernel
 from remote_runtime.agent.mounts import enter_view
 
@@ -72,7 +72,7 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             _become(ours, descriptors=wakeup)
-            finish(lambda: link.main(self._config, theirs))
+            finish(lambda: agent.main(self._config, theirs))
         theirs.close()
         self._agent, self._agent_pid = ours, pid
 

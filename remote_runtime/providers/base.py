@@ -8,16 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from kernel_bridge.errors import CellburstError
 from kernel_bridge.protocol.containers import ContainerConfig
 
 Handle = dict[str, Any]  # plain JSON: it is stored, and good after a restart of the control plane
-
-
-class StartFailed(CellburstError):
-    """The container did not start."""
-
-    code = "start_failed"
 
 
 class Phase(StrEnum):
@@ -43,6 +36,17 @@ class Offer:
 
     card: str
     total: int
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """Cards of one name at one provider: how many there are, and how many no container holds."""
+
+    provider: str
+    card: str
+    total: int
+    free: int
     simulated: bool = False
 
 

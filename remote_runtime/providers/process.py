@@ -19,11 +19,11 @@ from remote_runtime.clock import Clock
 from remote_runtime.providers import host
 from remote_runtime.providers.base import ContainerSpec, Ground, Handle, Offer, Phase, Status
 from remote_runtime.providers.gpus import Inventory
+from remote_runtime.providers.mending import mend
 from remote_runtime.providers.payload import prepare_payload
 from remote_runtime.providers.zygotes import SUPERVISOR, Launcher, Zygotes
 
 TERM_WAIT_S: Final = 3.0
-_MEND: Final = "Run code you trust: cells run as the user who started this runtime and see that user's files."
 
 
 class ProcessProvider:
@@ -32,10 +32,18 @@ class ProcessProvider:
     name = "process"
 
     def __init__(
-        self, *, data_dir: Path, runtime_dir: Path, inventory: Inventory, env: Mapping[str, str], clock: Clock
+        self,
+        *,
+        data_dir: Path,
+        runtime_dir: Path,
+        inventory: Inventory,
+        env: Mapping[str, str],
+        clock: Clock,
+        embedded: bool = False,
     ) -> None:
         self._clock = clock
-        self.ground = Ground(place=host.place(), boot_id=host.boot_id(), isolation="not isolated", mend=_MEND)
+        how = mend(embedded=embedded)
+        self.ground = Ground(place=host.place(), boot_id=host.boot_id(), isolation="not isolated", mend=how)
         self._inventory = inventory
         self._launcher = Launcher(payload=prepare_payload(data_dir / "payload"), env=env)
         self._zygotes = Zygotes(self._launcher, runtime_dir / "zygotes")

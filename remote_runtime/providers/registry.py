@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kernel_bridge.errors import NotFound
-from remote_runtime.providers.base import Provider
-from remote_runtime.scheduler.placement import Stock
+from remote_runtime.providers.base import Provider, Stock
 
 
 class Providers:

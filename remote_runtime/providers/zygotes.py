@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from remote_runtime.providers.base import StartFailed
+from kernel_bridge.errors import StartFailed
 
 ZYGOTE: Final = "remote_runtime.agent.zygote"
 SUPERVISOR: Final = "remote_runtime.agent.supervisor"

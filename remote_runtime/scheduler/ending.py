@@ -62,12 +62,27 @@ class Ender:
         live.become(ContainerState.HIBERNATING)
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
         saved = await self._ask_to_save(live)
-        at_s = await self._release(live)
         if saved is None:
-            await self._lose(live, at_s, f"its state could not be saved ({why})")
+            await self._lose(live, await self._release(live), f"its state could not be saved ({why})")
+        elif saved.failed:
+            await self._go_on(live, saved.failed)
         else:
+            at_s = await self._release(live)
             await self._name_the_lost(live, saved)
             await self._keep(live, at_s, saved)
+
+    async def _go_on(self, live: Live, why: str) -> None:
+        """Keep a container whose state could not be saved: it costs, but what is in it is not lost."""
+        parts = self._parts
+        log.error("container %s stays, its state cannot be saved: %s", live.id, why)
+        live.ending = live.saved = live.idle_since_s = None
+        live.become(ContainerState.BUSY if live.running else ContainerState.IDLE)
+        if not live.running:
+            live.rest(parts.clock.now())
+        await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
+        parts.lines.hold(live.session_id, False)
+        text = f"The state cannot be saved, so the container stays and costs on: {why}"
+        await parts.lines.tell_client(live.session_id, Progress(phase="hibernating", text=text))
 
     async def _name_the_lost(self, live: Live, saved: Saved) -> None:
         """Say what could not be kept; it is gone from here on."""

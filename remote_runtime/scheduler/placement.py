@@ -8,22 +8,12 @@ from typing import Final
 
 from kernel_bridge.errors import NoCapacity
 from kernel_bridge.protocol.resources import ANY, CPU, CardChoice, GpuRequest
+from remote_runtime.providers.base import Stock
 
 WAYS_ON: Final = (
     "Declare a simulated card with `%gpu_config simulate={card}`, connect to a GPU host with `%gpu_connect URL`, "
     "or run without a card: `%%gpu cpu`."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stock:
-    """Cards of one name at one provider: how many there are, and how many no container holds."""
-
-    provider: str
-    card: str
-    total: int
-    free: int
-    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,10 @@ class Sessions:
             try:
                 await run(self._parts.volumes.get, mount.name)
             except NotFound:
-                raise NotFound(_no_volume(mount.name)) from None
+                raise NotFound(
+                    f"There is no volume {mount.name!r}: `cellburst volume create {mount.name}` makes one, or "
+                    f"`cellburst.Volume.from_name({mount.name!r}, create_if_missing=True)` in the notebook."
+                ) from None
         for name in spec.secrets:
             try:
                 await run(self._parts.secrets.require, (name,))

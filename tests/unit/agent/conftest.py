@@ -155,6 +155,12 @@ class Container:
             else:
                 self.output.append(message)
 
+    def said(self, kind: str) -> Any:
+        """Return the next note of a kind."""
+        while (note_ := self.hello()).kind != kind:
+            pass
+        return note_
+
     def interrupt(self) -> None:
         self.plane.send(Message(CONTROL, new_header("interrupt_request", "test")))
 

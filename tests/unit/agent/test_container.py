@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernel_bridge.protocol.containers import Mount
+from kernel_bridge.protocol.notes import Hibernate, Stop
+
 Start = Callable[..., Any]
 
 
@@ -161,16 +164,42 @@ def test_forked_children_page_and_print(start: Start, session: str) -> None:
 
 def test_state_survives_hibernation(start: Start) -> None:
     """What was saved is there in the next container: names, aliases and handles."""
-    from kernel_bridge.protocol.notes import Hibernate
-
     container = start(session="kept")
     container.run("a = [1]\nb = {'a': a}\nimport numpy as np\nbig = np.ones(500_000)", limit_bytes=1 << 20)
     container.plane.tell(Hibernate())
-    saved = next(note for note in iter(lambda: container.plane.notes.get(timeout=20), None) if note.kind == "saved")
+    saved = container.said("saved")
     assert {"a", "b", "big"} <= set(saved.names)
     woken = start(session="kept")
     woken.run("a.append(2)\nshown = (b['a'], float(big.sum()), np.pi > 3)")
     assert woken.namespace["shown"] == ([1, 2], 500_000.0, True)
+
+
+def test_state_that_was_not_touched_survives_twice(start: Start) -> None:
+    """A woken container that hibernates again hands on what nobody restored, as often as it is asked."""
+    container = start(session="twice")
+    container.run("import numpy as np\nbig = np.ones(500_000)\nsmall = [1]", limit_bytes=1 << 20)
+    container.plane.tell(Hibernate())
+    container.said("saved")
+    woken = start(session="twice")
+    woken.run("small.append(2)")
+    for _ in range(2):
+        woken.plane.tell(Hibernate())
+        assert "big" in woken.said("saved").names
+    again = start(session="twice")
+    again.run("shown = (float(big.sum()), small)")
+    assert again.namespace["shown"] == (500_000.0, [1, 2])
+
+
+def test_state_that_cannot_be_saved_stays_alive(start: Start, tmp_path: Path) -> None:
+    """The control plane is told why, and the namespace goes on as it was."""
+    blocked = tmp_path / "a-file"
+    blocked.write_text("")
+    container = start(state_dir=str(blocked))
+    container.run("x = 1")
+    container.plane.tell(Hibernate())
+    assert "NotADirectoryError" in container.said("saved").failed
+    container.run("y = x + 1")
+    assert container.namespace["y"] == 2
 
 
 def test_files_written_are_reported_and_missing_ones_fetched(start: Start) -> None:
@@ -197,8 +226,6 @@ def test_a_broken_connection_loses_nothing(start: Start) -> None:
 
 def test_a_volume_appears_at_its_path(start: Start, tmp_path: Path) -> None:
     """A volume is seen at the path it was asked for, and the working directory at the notebook's."""
-    from kernel_bridge.protocol.containers import Mount
-
     volume, folder = tmp_path / "volume", tmp_path / "notebook"
     volume.mkdir()
     folder.mkdir()
@@ -212,8 +239,6 @@ def test_a_volume_appears_at_its_path(start: Start, tmp_path: Path) -> None:
 
 def test_the_end_is_written_down(start: Start) -> None:
     """A container that is told to stop writes its cause and time."""
-    from kernel_bridge.protocol.notes import Stop
-
     container = start()
     container.plane.tell(Stop())
     exit_file = Path(container.config.exit_file)

@@ -6,7 +6,8 @@ import pytest
 
 from kernel_bridge.errors import NoCapacity
 from kernel_bridge.protocol.resources import parse_gpu
-from remote_runtime.scheduler.placement import Placement, Stock, free_stocks, place
+from remote_runtime.providers.base import Stock
+from remote_runtime.scheduler.placement import Placement, free_stocks, place
 
 
 def stock(card: str, total: int, free: int | None = None, *, simulated: bool = False) -> Stock:

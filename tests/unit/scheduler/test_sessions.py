@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,25 @@ def test_an_idle_session_hibernates_and_wakes(play: Play) -> None:
         assert (second.epoch, second.state_dir) == ("ep_1", first.state_dir)
         awake = await world.info(run.session_id)
         assert (awake.state, awake.container_id, awake.kept_names) == (SessionState.OPEN, woken.container_id, ())
+
+    play(story)
+
+
+def test_a_container_whose_state_cannot_be_saved_stays(play: Play) -> None:
+    """It costs on, and says so; the next idle window tries again, and the cell in between runs."""
+
+    async def story(world: Any) -> None:
+        run = await world.running()
+        await world.pass_time(301)
+        await run.agent.hear(Hibernate)
+        run.agent.say(replace(SAVED, failed="OSError: no space left on device"))
+        said = await run.client.hear(Progress)
+        assert "no space left" in said.text
+        assert (await world.info(run.session_id)).state is SessionState.OPEN
+        await world.pass_time(301)
+        await run.agent.hear(Hibernate)
+        run.agent.say(SAVED)
+        assert (await run.client.hear(PeerDown)).why == "hibernated"
 
     play(story)
 

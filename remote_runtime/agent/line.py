@@ -1,0 +1,169 @@
+"""The agent's line to the control plane: dialled again when it breaks, with numbered messages that survive that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from kernel_bridge.protocol.containers import ContainerConfig
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.framing import ACK, MESSAGE, NOTE, envelope, note, open_envelope, read_note
+from kernel_bridge.protocol.messages import Buffer
+from kernel_bridge.protocol.notes import AgentHello, Heartbeat, Note, PeerUp, note_from_wire, note_to_wire
+from kernel_bridge.protocol.resume import Inbox, Outbox
+from kernel_bridge.protocol.version import PROTOCOL
+
+log = logging.getLogger("cellburst.agent")
+
+_ACK_IDLE_S: Final = 0.05
+_RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_UNWANTED: Final = (401, 403, 404, 410)  # the control plane has closed this container's book
+
+
+class Line:
+    """Speaks for one container. What is sent is kept until the notebook has acknowledged it."""
+
+    def __init__(self, config: ContainerConfig, on_message: Callable[[bytes], None], on_note: Callable[[Note], None]):
+        self._config = config
+        self._on_message = on_message
+        self._on_note = on_note
+        self._outbox = Outbox()
+        self._inbox = Inbox()
+        self._stream = ""
+        self._connection: ClientConnection | None = None
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._heard_at_s = time.monotonic()
+        # What the hello and the heartbeats say; the agent keeps them true.
+        self.epoch = config.epoch
+        self.busy = False
+        self.rss_bytes: Callable[[], int] = lambda: 0
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the control plane can be spoken to now."""
+        return self._connection is not None
+
+    @property
+    def silent_s(self) -> float:
+        """Return for how long nothing was heard; heartbeats are answered by nobody, so 0 while connected."""
+        return 0.0 if self.connected else time.monotonic() - self._heard_at_s
+
+    def send(self, pieces: list[Buffer]) -> None:
+        """Send a message to the notebook, now or when both are connected again."""
+        data = self._outbox.push(pieces)
+        if self.connected:
+            self._outgoing.put_nowait(data)
+
+    def tell(self, said: Note) -> None:
+        """Say something to the control plane; what it does not hear is lost."""
+        if self.connected:
+            self._outgoing.put_nowait(note(note_to_wire(said)))
+
+    async def hold(self) -> None:
+        """Stay connected until the control plane turns this container away."""
+        attempt = 0
+        wanted = True
+        while wanted:
+            try:
+                async with self._dial() as connection:
+                    attempt = 0
+                    await self._speak(connection)
+            except* InvalidStatus as group:
+                wanted = not any(_is_refusal(error) for error in group.exceptions)
+            except* (OSError, WebSocketException) as group:
+                log.info("no control plane: %s", group.exceptions[0])
+            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+            attempt += 1
+        log.warning("the control plane does not want this container any more")
+
+    def _dial(self) -> Any:
+        options: dict[str, Any] = {
+            "additional_headers": {"Authorization": f"Bearer {self._config.token}"},
+            "compression": None,
+            "max_size": DEFAULTS.frame_limit_bytes + (1 << 20),
+            "open_timeout": 10,
+            "ping_interval": None,  # heartbeats do that
+            "proxy": None,
+        }
+        url = self._config.control_url
+        if url.startswith("unix:"):
+            return unix_connect(url.removeprefix("unix:"), "ws://runtime/v1/agents/channel", **options)
+        return connect(url.replace("http", "ws", 1).rstrip("/") + "/v1/agents/channel", **options)
+
+    async def _speak(self, connection: ClientConnection) -> None:
+        await connection.send(note(note_to_wire(self._hello())))
+        self._outgoing = asyncio.Queue()
+        self._connection = connection
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._send_out(connection)), group.create_task(self._beat())]
+            try:
+                async for data in connection:
+                    self._heard_at_s = time.monotonic()
+                    self._hear(data if isinstance(data, bytes) else data.encode())
+            finally:
+                self._connection = None
+                for task in tasks:
+                    task.cancel()
+
+    def _hello(self) -> AgentHello:
+        return AgentHello(
+            protocol=PROTOCOL,
+            container_id=self._config.container_id,
+            epoch=self.epoch,
+            stream=self._stream,
+            received=self._inbox.received,
+            busy=self.busy,
+        )
+
+    async def _send_out(self, connection: ClientConnection) -> None:
+        while True:
+            await connection.send(await self._outgoing.get())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.heartbeat_s)
+            self.tell(Heartbeat(busy=self.busy, rss_bytes=self.rss_bytes()))
+
+    def _hear(self, data: bytes) -> None:
+        kind, seq, body = open_envelope(data)
+        if kind == ACK:
+            self._outbox.acknowledge(seq)
+        elif kind == NOTE:
+            heard = note_from_wire(read_note(body))
+            if isinstance(heard, PeerUp):
+                self._meet(heard)
+            else:
+                self._on_note(heard)
+        elif kind == MESSAGE and self._inbox.accept(seq):
+            self._on_message(bytes(body))
+            self._acknowledge()
+            if self._ack_timer is None:
+                self._ack_timer = asyncio.get_running_loop().call_later(_ACK_IDLE_S, self._acknowledge_idle)
+
+    def _meet(self, peer: PeerUp) -> None:
+        """Send the notebook what it lacks; a notebook that is new to this container begins a stream of its own."""
+        if self._stream and peer.stream != self._stream:
+            self._outbox, self._inbox = Outbox(), Inbox()
+        self._stream = peer.stream
+        for data in self._outbox.after(peer.received):
+            self._outgoing.put_nowait(data)
+
+    def _acknowledge(self, *, idle: bool = False) -> None:
+        due = self._inbox.due(idle=idle)
+        if due is not None and self.connected:
+            self._outgoing.put_nowait(envelope(ACK, due))
+
+    def _acknowledge_idle(self) -> None:
+        self._ack_timer = None
+        self._acknowledge(idle=True)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, InvalidStatus) and error.response.status_code in _UNWANTED
