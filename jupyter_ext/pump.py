@@ -195,7 +195,8 @@ class Pump:
             self._status.say("the container's connection is lost; waiting for it")
         elif self._cell is not None and self._cell.reply is None:
             self._cell.begun |= note.running is None or self._cell.msg_id in note.running
-            raise SessionLost(_sentence(note.why or "The container ended while the cell ran."))
+            why = f": {note.why.rstrip('.')}" if note.why else ""
+            raise SessionLost(f"The container ended while the cell ran{why}. The next cell starts a fresh one.")
 
     def _refused(self, note: Refused) -> None:
         error: CellburstError = error_from(note.code, note.detail)
@@ -224,7 +225,3 @@ def _get(events: queue.SimpleQueue[Event]) -> Event:
             return events.get(timeout=_SLICE_S)
         except queue.Empty:
             continue
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
