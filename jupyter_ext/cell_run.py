@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from functools import partial
 from typing import Any, Final
 
 from jupyter_ext import moves, plan, shipment, writeback
@@ -12,11 +12,12 @@ from jupyter_ext.failures import one_line, remote_exception, rendered
 from jupyter_ext.notebook import directory, may_ask, parent_header
 from jupyter_ext.outputs import Outputs
 from jupyter_ext.prefetch import CapturedCell, capture
-from jupyter_ext.provisions import LocalModules, provide
+from jupyter_ext.provisions import provide
 from jupyter_ext.pump import Pump
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.session import Sessions
 from jupyter_ext.status import Footer, StatusLine
+from jupyter_ext.timing import Timing
 from kernel_bridge import errors
 from kernel_bridge.errors import CellburstError, SessionLost
 from kernel_bridge.protocol.cells import METADATA_KEY, CellReply
@@ -33,17 +34,19 @@ def run_cell(sessions: Sessions, options: CellOptions, code: str, *, line: bool 
 
     Raises what the cell raised, and CellburstError when it could not run.
     """
+    timing = Timing()
     cell = capture(sessions.shell, code, options)  # 2 capture: what it reads; nothing is started or sent yet
     spec = sessions.spec(options)
     if options.dry_run:
         return plan.show(sessions, cell, options, spec)
-    opening_s = time.perf_counter()
     session = sessions.open(spec)  # 4 schedule: the session is found, or a card is placed
-    run = _CellRun(sessions, session, options, line=line, opening_s=time.perf_counter() - opening_s)
+    run = _CellRun(sessions, session, options, line=line, timing=timing)
     try:
         reply, sent = run.deliver(cell)  # 3 ship, 5 build, 6 run, 7 stream: output appears under the cell
-    except BaseException:
+    except BaseException as error:
         session.forget()  # what arrived of it is unknown: send everything anew
+        if run.opened_it and isinstance(error, CellburstError):
+            sessions.discard(session)
         raise
     finally:
         run.status.remove()
@@ -56,7 +59,7 @@ class _CellRun:
     """One cell's way to its container and back."""
 
     def __init__(
-        self, sessions: Sessions, session: RemoteSession, options: CellOptions, *, line: bool, opening_s: float
+        self, sessions: Sessions, session: RemoteSession, options: CellOptions, *, line: bool, timing: Timing
     ) -> None:
         self.shell = sessions.shell
         self.sessions = sessions
@@ -69,13 +72,11 @@ class _CellRun:
         self._desk.begin(frozenset(options.names_in))
         outputs = Outputs(self.shell, self.status, show_result=not line)
         self._pump: Pump = sessions.pump(session, self.status, outputs)
-        self._new = session.info.new and not session.used
+        self.opened_it = session.info.new and not session.used
         self._parent = parent_header(self.shell)
-        self._opening_s = opening_s
-        self._cold_s = self._charged_s = 0.0
+        self._timing = timing
         self._moving: dict[str, moves.Moving] = {}
         self._introduction: list[str] = []
-        self._wall_s = 0.0
         self._notices, session.notices = session.notices, []
 
     def deliver(self, cell: CapturedCell) -> tuple[Message, shipment.Shipment]:
@@ -85,7 +86,7 @@ class _CellRun:
         for attempt in range(_ATTEMPTS):
             sent = self._ship(cell)
             message = self._request(cell.code, sent, attempt)
-            started_s = time.perf_counter()
+            self._timing.sent()
             try:
                 answer = self._pump.run(message)
             except SessionLost:
@@ -93,8 +94,7 @@ class _CellRun:
                     raise
                 self.session.forget()
                 continue
-            self._wall_s = time.perf_counter() - started_s
-            self._charged_s += self._wall_s
+            self._timing.answered()
             self.reply = from_wire(CellReply, answer.metadata.get(METADATA_KEY, {"epoch": ""}))
             other = self.session.enter_epoch(self.reply.epoch)
             if not self.reply.state_lost:
@@ -110,14 +110,17 @@ class _CellRun:
             for notice in notices:
                 print(notice, file=sys.stderr)  # noqa: T201 - under the cell
             return
-        info = self.session.info
+        info, timing = self.session.info, self._timing
+        before_s, waited = timing.before_s(self.reply), timing.waited_for_container
         Footer(
             card=info.card,
             card_count=info.card_count,
             simulated=info.simulated,
-            run_s=self.reply.run_s or self._wall_s,
-            cold_s=self._cold_s,
-            cost_microusd=cost_microusd(info.rate_microusd_per_h, self._charged_s),
+            run_s=timing.run_s(self.reply),
+            cold_s=before_s if waited else 0.0,
+            shipping_s=0.0 if waited else before_s,
+            returning_s=timing.after_s(self.reply),
+            cost_microusd=cost_microusd(info.rate_microusd_per_h, timing.charged_s(info)),
             session=info.id,
             container=self.session.stream,
             isolation=info.isolation,
@@ -127,7 +130,7 @@ class _CellRun:
             files_in=(*sent.files, *self._desk.files),
             files_out=tuple(home.files),
             woke="waking" in self._pump.phases,
-            new_session=self._new,
+            new_session=self.opened_it,
             notices=(*self._introduction, *notices),
         ).show(self.shell)
 
@@ -148,39 +151,25 @@ class _CellRun:
         exported = shipment.export(session, cell)
         epoch = session.epoch
         self._wait_ready()
-        modules = self._provide(cell)
+        modules = provide(session, cell.modules | moves.modules_of(self._moving), say=self.status.say)
         if epoch and session.epoch != epoch:  # another namespace answers: it holds nothing of ours
             exported = shipment.export(session, cell)
-        exported = moves.with_moved(session, exported, self._moving)
         terms = shipment.CellTerms(
             writeback_limit_bytes=self.sessions.preferences.writeback_limit or session.writeback_limit_bytes,
-            plot_format=plan.plot_format(),
             directory=directory(),
             timeout_s=self.sessions.preferences.timeout,
         )
-        return shipment.pack(session, cell, exported, self.options, terms, modules)
-
-    def _provide(self, cell: CapturedCell) -> LocalModules:
-        """Link in packages; the time that takes is part of the cold start."""
-        started_s, layers = time.perf_counter(), len(self.session.layers)
-        modules = provide(self.session, cell.modules, say=self.status.say)
-        if len(self.session.layers) > layers:
-            self._cold_s += time.perf_counter() - started_s
-            self._charged_s += time.perf_counter() - started_s
-        return modules
+        moved = partial(moves.hand_on, session, self._moving)
+        return shipment.pack(session, cell, exported, self.options, terms, modules, moved)
 
     def _wait_ready(self) -> None:
-        started_s = time.perf_counter()
         was_up = self.session.up
         self._pump.wait_ready()
         self.session.used, fresh = True, not self.session.used
         if was_up and not self._pump.phases:
             return
-        self._cold_s += self._opening_s + time.perf_counter() - started_s
-        self._opening_s = 0.0
-        since_start_s = time.time() - (self.session.info.container_started_at_s or time.time())
-        self._charged_s += min(max(since_start_s, 0.0), self._cold_s)
-        if self._new and fresh:
+        self._timing.waited_for_container = True
+        if self.opened_it and fresh:
             self._introduction = [_introduction(self.session, first=self.sessions.opened <= 1)]
 
     def _request(self, code: str, sent: shipment.Shipment, attempt: int) -> Message:
@@ -217,5 +206,5 @@ def _introduction(session: RemoteSession, *, first: bool) -> str:
     info = session.info
     place = f"on {info.place}" if info.place else ""
     parts = [info.spec.image.label, place, info.isolation]
-    what = "session" if first else "another session (card, image, volumes or secrets differ from the one before)"
+    what = "session" if first else "another session (card, image, volumes, secrets or name differ from the one before)"
     return f"{what} {info.id}: {', '.join(part for part in parts if part)}"

@@ -22,7 +22,7 @@ from jupyter_ext.words import split_words
 from kernel_bridge.config import check_url
 from kernel_bridge.errors import BadOption, CellburstError, NotFound
 from kernel_bridge.protocol.cells import FileRef
-from kernel_bridge.protocol.resources import parse_duration
+from kernel_bridge.protocol.resources import is_gpu_spec, parse_duration
 from kernel_bridge.protocol.wire import from_wire
 
 
@@ -40,6 +40,7 @@ class GpuMagics(Magics):
         with shown_in_one_line():
             if cell is None:
                 options, expression = parse_line(line)
+                self._check_is_no_card(expression)
                 return run_cell(self.sessions, options, expression, line=True)
             return run_cell(self.sessions, parse_cell(line), cell)
 
@@ -50,7 +51,10 @@ class GpuMagics(Magics):
         """Say which runtime is used, what it has, and how this notebook's sessions stand."""
         with shown_in_one_line():
             _no_arguments("gpu_status", line)
-            control_plane = self.sessions.control_plane()
+            control_plane = self.sessions.running_control_plane()
+            if control_plane is None:
+                _say(reports.no_runtime_line(self.sessions))
+                return
             lines = reports.runtime_lines(control_plane.runtime(), str(control_plane.address))
             for session in self.sessions:
                 lines += reports.session_lines(session.refresh(), self.sessions.references.alive(session.info.id))
@@ -63,7 +67,11 @@ class GpuMagics(Magics):
         The next `%%gpu` cell wakes the session where it was.
         """
         with shown_in_one_line():
-            for session in self._chosen(line):
+            chosen = self._chosen(line)
+            if self.sessions.running_control_plane() is None:
+                _say(reports.no_runtime_line(self.sessions))
+                return
+            for session in chosen:
                 self._pump(session).drain()
                 session.info = session.control_plane.stop_session(session.info.id)
                 self._pump(session).drain()
@@ -74,6 +82,7 @@ class GpuMagics(Magics):
         """End this notebook's sessions (or the one named) and discard their state; what is lost is named."""
         with shown_in_one_line():
             for session in self._chosen(line):
+                self.sessions.control_plane()  # a runtime that was stopped is started: its saved state is what goes
                 lost = self._remote_only(session)
                 session.control_plane.reset_session(session.info.id)
                 self.sessions.forget(session)
@@ -113,14 +122,16 @@ class GpuMagics(Magics):
     def gpu_config(self, line: str) -> None:
         """Show or set this notebook's defaults: `%gpu_config gpu=A100 idle=10m`; `simulate=A100:1` declares a card."""
         with shown_in_one_line():
-            for word in split_words(line):
+            words = split_words(line)
+            for word in words:
                 key, equals, value = word.partition("=")
                 if not equals:
                     raise BadOption(f"`{word}`: write `{word}=VALUE`, or `%gpu_config` alone for the table.")
                 self._configure(key, value.strip("'\""))
-            width = max(len(f"{key} = {value}") for key, value, _ in self.sessions.preferences.table())
-            for key, value, meaning in self.sessions.preferences.table():
-                _say(f"{f'{key} = {value}':<{width}}  {meaning}")
+            said = {word.partition("=")[0] for word in words}
+            rows = [row for row in self.sessions.preferences.table() if not words or row[0] in said]
+            width = max((len(f"{key} = {value}") for key, value, _ in rows), default=0)
+            _say(*(f"{f'{key} = {value}':<{width}}  {meaning}" for key, value, meaning in rows))
 
     @line_magic
     def gpu_keep_warm(self, line: str) -> None:
@@ -131,10 +142,16 @@ class GpuMagics(Magics):
                 raise UsageError("Write for how long: `%gpu_keep_warm 2h`, or `%gpu_keep_warm off`.")
             seconds = None if text == "off" else parse_duration(text)
             for session in self._chosen(""):
+                self.sessions.control_plane()
                 until_s = None if seconds is None else time.time() + seconds
                 session.info = session.control_plane.pin_session(session.info.id, until_s)
                 off = f"{session.info.id}: idles away as usual"
                 _say(off if seconds is None else reports.keep_warm_line(session.info, seconds))
+
+    def _check_is_no_card(self, expression: str) -> None:
+        """Refuse `%gpu A100`, which would look for a variable of that name."""
+        if is_gpu_spec(expression) and expression not in self.sessions.shell.user_ns:
+            raise UsageError(f"`{expression}` is a card: write what to run after it, `%gpu {expression} f(x)`.")
 
     def _configure(self, key: str, value: str) -> None:
         if key == "simulate":

@@ -1,53 +1,88 @@
-"""Values of another session that a cell uses: they move to the cell's session on first use."""
+"""Values of another session that a cell uses: they move to the cell's session on first use, as bytes, unread here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from jupyter_ext.prefetch import CapturedCell
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.session import Sessions
 from jupyter_ext.shipment import foreign_handles
 from kernel_bridge.capture.handle import Handle, handle_info
-from kernel_bridge.capture.units import Export
-from kernel_bridge.errors import CannotTravel
+from kernel_bridge.codecs.arena import Arena
+from kernel_bridge.codecs.wire_units import BufferSender, inline_buffer
+from kernel_bridge.errors import NotFound
+from kernel_bridge.protocol.blobs import ARENA_DIGEST_LENGTH, BufferRef, UnitHead
+from kernel_bridge.protocol.messages import Buffer
 
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """A value on its way from one session to another."""
+    """A value on its way from one session to another: where its bytes are, and what the notebook must hold of them."""
 
     handle: Handle
-    value: Any
+    head: UnitHead
+    inline: Sequence[Buffer]
+    arena: Arena | None  # of the session it comes from
+    held: Mapping[str, memoryview] = field(repr=False)  # mapped, for should that arena be gone before they are linked
+    modules: frozenset[str]  # that the session it comes from was given; which of them its value needs is not known here
     notice: str
 
 
 def fetch_foreign(sessions: Sessions, session: RemoteSession, cell: CapturedCell) -> dict[str, Moving]:
-    """Fetch the values of handles that belong to other sessions; raises RemoteValueError for one that is lost.
+    """Have the values of handles that belong to other sessions pickled there; raises RemoteValueError for a lost one.
 
     Do it before this session's container is woken: both may want the same card.
     """
     return {
-        name: Moving(handle, sessions.fetch(info := handle_info(handle)), f"{name} was copied from {info.session}")
+        name: _set_out(sessions, name, handle)
         for name, handle in foreign_handles(session, cell).items()
         if not session.manifest.holds_handle(name, session.namespace)
     }
 
 
-def with_moved(session: RemoteSession, exported: Export, moving: Mapping[str, Moving]) -> Export:
-    """Add these values to an export; the notebook's names stay bound to their handles. Raises CannotTravel."""
-    units = list(exported.units)
+def hand_on(session: RemoteSession, moving: Mapping[str, Moving], sender: BufferSender) -> tuple[UnitHead, ...]:
+    """Put these values on their way to a session; the notebook's names stay bound to their handles."""
+    heads = []
     for name, each in moving.items():
-        session.namespace[name] = each.value
-        try:
-            added = session.mirror.export([name])
-        finally:
-            session.namespace[name] = each.handle
-            session.mirror.drop([name])
-        for refusal in added.refusals:
-            raise CannotTravel(f"{name} cannot move to this session: {refusal.reason}.")
+        pickle, *buffers = (_pass(ref, each, session, sender) for ref in (each.head.pickle, *each.head.buffers))
+        heads.append(replace(each.head, names=(name,), pickle=pickle, buffers=tuple(buffers), types=None))
+        session.mirror.drop([name])
         session.manifest.bind_handle(name, each.handle)
-        units += added.units
-    return Export(tuple(units), exported.refusals, exported.too_large, exported.unchanged)
+    return tuple(heads)
+
+
+def modules_of(moving: Mapping[str, Moving]) -> frozenset[str]:
+    """Return the modules that must be there before these values are rebuilt."""
+    return frozenset().union(*(each.modules for each in moving.values()))
+
+
+def _set_out(sessions: Sessions, name: str, handle: Handle) -> Moving:
+    info = handle_info(handle)
+    source, head, inline = sessions.fetch_unit(info)
+    arena = source.buffers().arena
+    refs = (head.pickle, *head.buffers)
+    held = {ref.digest: arena.map(ref.digest, ref.size_bytes) for ref in refs if arena is not None and _in_arena(ref)}
+    modules = frozenset(source.provided | source.local_modules)
+    return Moving(handle, head, inline, arena, held, modules, f"{name} was copied from {info.session}")
+
+
+def _pass(ref: BufferRef, each: Moving, session: RemoteSession, sender: BufferSender) -> BufferRef:
+    """Send one buffer on by the shortest way: a blob is where everyone finds it, a file of an arena gets a second name."""
+    if ref.inline is not None:
+        return sender.put(inline_buffer(ref, each.inline))
+    if not _in_arena(ref):
+        return ref
+    target = session.buffers().arena
+    if target is not None and each.arena is not None:
+        try:
+            target.link_from(each.arena, ref.digest)
+        except (NotFound, OSError):  # what is mapped outlives its file
+            return sender.put(each.held[ref.digest], ref.digest)
+        return ref
+    return sender.put(each.held[ref.digest], ref.digest)
+
+
+def _in_arena(ref: BufferRef) -> bool:
+    return ref.inline is None and len(ref.digest) == ARENA_DIGEST_LENGTH

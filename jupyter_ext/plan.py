@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from jupyter_ext.files import LocalFiles
 from jupyter_ext.notebook import directory
 from jupyter_ext.packages import requirements_for
 from jupyter_ext.prefetch import CapturedCell
+from jupyter_ext.provisions import KERNEL_PACKAGES
 from jupyter_ext.session import Sessions
 from kernel_bridge.capture.handle import format_bytes
 from kernel_bridge.capture.mirror import Mirror
@@ -32,23 +32,9 @@ def show(sessions: Sessions, cell: CapturedCell, options: CellOptions, spec: Ses
     files = LocalFiles(directory() or ".").named(cell.paths)
     lines += [f"file {file.path}: {format_bytes(file.size_bytes)}" for file in files]
     if spec.image.base == NOTEBOOK:
-        lines += [f"package {text}" for text in requirements_for(cell.modules).requirements]
+        lines += [f"package {text}" for text in requirements_for(cell.modules, exclude=KERNEL_PACKAGES).requirements]
     lines += [f"image {spec.image.label}", f"card {spec.gpu}", _rate(sessions, known)]
     print("\n".join(["This cell would send, were it new to its session:", *(f"  {line}" for line in lines)]))  # noqa: T201
-
-
-def plot_format() -> dict[str, Any]:
-    """Return matplotlib's settings that differ from its defaults, where they are plain values."""
-    matplotlib = sys.modules.get("matplotlib")
-    if matplotlib is None or not hasattr(matplotlib, "rcParamsDefault"):
-        return {}
-    usual = dict.items(matplotlib.rcParamsDefault)
-    now = dict(dict.items(matplotlib.rcParams))
-    return {
-        key: now[key]
-        for key, value in usual
-        if key in now and key != "backend" and type(now[key]) in {str, int, float, bool} and now[key] != value
-    }
 
 
 def _rate(sessions: Sessions, known: Any) -> str:

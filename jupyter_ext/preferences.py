@@ -83,13 +83,23 @@ def _show(key: str, value: Any) -> str:
         return "auto" if key == "writeback_limit" else "none"
     if key in {"memory", "writeback_limit"}:
         return _size(value)
-    return f"{value:g} s" if key in {"timeout", "idle"} else f"{value:g}" if key == "cpu" else str(value or "notebook")
+    if key in {"timeout", "idle"}:
+        return _duration(value)
+    return f"{value:g}" if key == "cpu" else str(value or "notebook")
 
 
 def _mount(value: VolumeMount | str) -> str:
     if isinstance(value, str):
         return value
     return f"{value.name}:{value.path}{':ro' if value.read_only else ''}"
+
+
+def _duration(seconds: float) -> str:
+    """Write a time as it is given: `5m`, `90s`."""
+    for unit, factor in (("h", 3600), ("m", 60)):
+        if seconds >= factor and seconds % factor == 0:
+            return f"{seconds / factor:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _size(size_bytes: int) -> str:

@@ -16,7 +16,7 @@ from kernel_bridge.protocol.messages import Buffer
 
 _DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Every environment has these with all they depend on: they are what makes it a kernel.
-_KERNEL_PACKAGES: Final = frozenset({"ipykernel", "cloudpickle", "websockets", "xxhash", "blake3"})
+KERNEL_PACKAGES: Final = frozenset({"ipykernel", "cloudpickle", "websockets", "xxhash", "blake3"})
 
 LocalModules = tuple[tuple[FileRef, Buffer], ...]
 
@@ -36,7 +36,7 @@ def provide(
     fresh = {module for module in modules if module.partition(".")[0] not in session.provided}
     wants_packages = on_demand or session.info.spec.image.base == NOTEBOOK
     if fresh:
-        needs = requirements_for(sorted(fresh), exclude=_KERNEL_PACKAGES | session.linked)
+        needs = requirements_for(sorted(fresh), exclude=KERNEL_PACKAGES | session.linked)
         session.local_modules.update(needs.local_modules)
         if wants_packages:
             if needs.requirements:

@@ -74,8 +74,14 @@ class RemoteSession:
         """Return the ways buffers can travel now: the arena is known once the session has its place."""
         if self.info.arena != self._arena:
             self._arena = self.info.arena
+            self._buffers.close()
             self._buffers = Buffers(self.control_plane, self.info)
         return self._buffers
+
+    def close(self) -> None:
+        """Let go of the connections; what runs there goes on."""
+        self.channel.close()
+        self._buffers.close()
 
     def sender(self) -> BufferSender:
         """Return what takes the buffers of one message."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.status import card_label, format_seconds
@@ -16,7 +16,7 @@ from kernel_bridge.protocol.sessions import SessionInfo
 def runtime_lines(runtime: RuntimeInfo, address: str) -> list[str]:
     """Say which runtime this is and what it has."""
     kind = "this machine's own runtime" if runtime.embedded else f"runtime {address}"
-    weak = f"; {runtime.mend}" if runtime.mend else ""
+    weak = f". {runtime.mend}" if runtime.mend else ""
     cards = ", ".join(
         f"{card_label(stock.card, simulated=stock.simulated)} ({stock.free} of {stock.total} free)"
         for stock in runtime.cards
@@ -25,6 +25,13 @@ def runtime_lines(runtime: RuntimeInfo, address: str) -> list[str]:
         f"{kind} on {runtime.place}, cellburst {runtime.version}, {runtime.isolation}{weak}",
         f"cards: {cards or 'none; `%gpu_config simulate=A100:1` declares one, `%gpu_connect URL` uses another host'}",
     ]
+
+
+def no_runtime_line(sessions: Iterable[RemoteSession]) -> str:
+    """Say that nothing runs, and what starts it."""
+    saved = any(True for _ in sessions)
+    what = "the next `%%gpu` cell starts one and wakes what was saved" if saved else "the first `%%gpu` cell starts one"
+    return f"No runtime runs here: {what}."
 
 
 def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]:

@@ -23,12 +23,13 @@ from jupyter_ext.status import StatusLine
 from jupyter_ext.writeback import value_of
 from kernel_bridge.capture.handle import HandleInfo
 from kernel_bridge.client.channel import Channel
-from kernel_bridge.client.embedded import ensure_runtime
+from kernel_bridge.client.embedded import ensure_runtime, running_runtime
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.config import Address, ClientConfig
 from kernel_bridge.errors import BadOption, CellburstError, NotFound, RemoteValueError
 from kernel_bridge.protocol.blobs import UnitHead
 from kernel_bridge.protocol.images import NOTEBOOK, ImageRecipe
+from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.resources import ANY, CPU
 from kernel_bridge.protocol.sessions import SessionSpec
 from kernel_bridge.protocol.wire import from_wire
@@ -61,9 +62,15 @@ class Sessions:
 
     def control_plane(self) -> ControlPlane:
         """Return the runtime's control plane, starting this machine's own where none was chosen."""
-        if self._control_plane is None:
-            self._control_plane = ControlPlane(self._address())
+        address = self._address()
+        if self._control_plane is None or self._control_plane.address != address:
+            self._control_plane = ControlPlane(address)
         return self._control_plane
+
+    def running_control_plane(self) -> ControlPlane | None:
+        """Return the runtime's control plane; None where this machine's own is meant and does not run."""
+        config = self.config()
+        return self.control_plane() if config.connected or running_runtime(config) is not None else None
 
     def spec(self, options: CellOptions) -> SessionSpec:
         """Return what a cell's line asks for, with this notebook's defaults; raises BadOption."""
@@ -123,6 +130,10 @@ class Sessions:
 
     def fetch(self, info: HandleInfo) -> Any:
         """Bring a handle's value home and return it; raises RemoteValueError when it is lost."""
+        return value_of(*self.fetch_unit(info))
+
+    def fetch_unit(self, info: HandleInfo) -> tuple[RemoteSession, UnitHead, tuple[Buffer, ...]]:
+        """Have a handle's value pickled where it is; return its session, where its bytes are, and those that came."""
         session = self._of_handle(info)
         status = StatusLine(self.shell, clearable=False)
         pump = self.pump(session, status, Outputs(self.shell, status))
@@ -130,10 +141,10 @@ class Sessions:
         try:
             reply = pump.ask("fetch_request", {"key": info.key, "shared_arena": session.same_host})
         except NotFound as error:
-            raise RemoteValueError(f"{info.name} is not there any more: {error}") from None
+            raise RemoteValueError(f"{info.name} cannot be brought home: {error}") from None
         finally:
             status.remove()
-        return value_of(session, from_wire(UnitHead, reply.content["unit"]), reply.buffers)
+        return session, from_wire(UnitHead, reply.content["unit"]), reply.buffers
 
     def by_id(self, session_id: str) -> RemoteSession | None:
         """Return a session of this kernel by its id."""
@@ -141,15 +152,25 @@ class Sessions:
 
     def forget(self, session: RemoteSession) -> None:
         """Let go of a session that is over."""
-        session.channel.close()
+        session.close()
         self._open = {key: kept for key, kept in self._open.items() if kept is not session}
         self._desks.pop(session.info.id, None)
+
+    def discard(self, session: RemoteSession) -> None:
+        """End a session this notebook has just opened and whose container never came, unless it is shared by a name."""
+        if session.used or session.info.spec.name:
+            return
+        with suppress(CellburstError):
+            session.control_plane.reset_session(session.info.id)
+        self.forget(session)
+        self.opened -= 1
 
     def connect(self, url: str, token: str) -> ControlPlane:
         """Use another runtime from now on, and remember it; raises what it refuses with. Empty: this machine's own."""
         config = self.config()
         if url:
-            ControlPlane(Address(url, token)).runtime()
+            with ControlPlane(Address(url, token)) as asked:
+                asked.runtime()
             config.save_connection(url, token)
         else:
             config.forget_connection()
@@ -205,7 +226,7 @@ class Sessions:
         try:
             found = eval(expression, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S307 - the user's own line
         except Exception as error:  # noqa: BLE001 - any expression may raise anything
-            raise BadOption(f"`--image {expression}`: {type(error).__name__}: {error}.") from None
+            raise BadOption(f"`--image {expression}`: {type(error).__name__}: {str(error).rstrip('.')}.") from None
         if not isinstance(found, Image):
             kind = type(found).__name__
             raise BadOption(

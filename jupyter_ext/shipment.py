@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,7 +36,6 @@ class CellTerms:
     """What a cell's line and the notebook's preferences say about its running."""
 
     writeback_limit_bytes: int
-    plot_format: dict[str, Any]
     directory: str
     timeout_s: float | None = None
 
@@ -52,7 +52,9 @@ def export(session: RemoteSession, cell: CapturedCell) -> Export:
     for refusal in sure.refusals:
         if not cell.needed.isdisjoint(refusal.names):
             session.mirror.drop(name for unit in sure.units for name in unit.names)
-            raise CannotTravel(f"{', '.join(refusal.names)} cannot be sent: {refusal.reason}.")
+            raise CannotTravel(
+                f"{', '.join(refusal.names)} cannot be sent: {refusal.reason}. Make it in a `%%gpu` cell."
+            )
     if not cell.perhaps:
         return sure
     more = session.mirror.export(cell.perhaps, limit_bytes=_SMALL_BYTES)
@@ -66,10 +68,11 @@ def pack(
     options: CellOptions,
     terms: CellTerms,
     modules: tuple[tuple[FileRef, Buffer], ...] = (),
+    moved: Callable[[BufferSender], tuple[UnitHead, ...]] = lambda sender: (),
 ) -> Shipment:
-    """Put a cell's request together and its bytes on their way."""
+    """Put a cell's request together and its bytes on their way; `moved` adds what comes from other sessions."""
     sender = session.sender()
-    units = pack_units(exported.units, sender)
+    units = (*pack_units(exported.units, sender), *moved(sender))
     shipped = [name for unit in units for name in unit.names]
     files = _files(session, cell, sender)
     manifest = session.manifest.change(cell.visible, session.namespace, session.mirror)
@@ -91,7 +94,6 @@ def pack(
         files=files,
         timeout_s=options.timeout_s or terms.timeout_s,
         shared_arena=session.same_host,
-        plot_format=terms.plot_format,
     )
     return Shipment(
         request=request,

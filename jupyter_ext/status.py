@@ -15,6 +15,7 @@ from kernel_bridge.protocol.money import format_usd
 _STYLE: Final = "font-size:0.85em;opacity:0.75;font-family:var(--jp-ui-font-family,system-ui,sans-serif)"
 _BUSY: Final = "◌ "
 _AT_MOST_EVERY_S: Final = 0.1
+_WORTH_SAYING_S: Final = 0.5  # shorter ways to and from a warm container are not mentioned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,9 @@ class Footer:
     card_count: int = 0
     simulated: bool = False
     run_s: float = 0.0
-    cold_s: float = 0.0  # before the cell could run: build, start, wake; 0 when the container was warm
+    cold_s: float = 0.0  # all that came before the code ran, where a container had to start; 0 when it was warm
+    shipping_s: float = 0.0  # the same where it was warm: packages, values packed here and rebuilt there
+    returning_s: float = 0.0  # after the code: what changed is found and brought home
     cost_microusd: int = 0
     session: str = ""
     container: str = ""
@@ -46,11 +49,17 @@ class Footer:
             card_label(self.card, self.card_count, simulated=self.simulated),
             format_seconds(self.run_s),
             f"{'woke' if self.woke else 'cold'} {format_seconds(self.cold_s)}" if self.cold_s else "",
+            *self._ways,
             format_usd(self.cost_microusd),
             f"read {_few(self.files_in)}" if self.files_in else "",
             f"wrote {_few(self.files_out)}" if self.files_out else "",
         ]
         return "\n".join([" · ".join(part for part in parts if part), *self.notices])
+
+    @property
+    def _ways(self) -> list[str]:
+        ways = {"shipped": self.shipping_s, "brought home": self.returning_s}
+        return [f"{name} {format_seconds(spent_s)}" for name, spent_s in ways.items() if spent_s >= _WORTH_SAYING_S]
 
     @property
     def metadata(self) -> dict[str, Any]:

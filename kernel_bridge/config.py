@@ -144,9 +144,10 @@ def _runtime_dir(env: Mapping[str, str]) -> Path:
     if session_dir and Path(session_dir).is_dir() and os.access(session_dir, os.W_OK):
         return _short_enough(Path(session_dir) / _APP / key)
     uid = os.getuid() if hasattr(os, "getuid") else "user"
-    base = Path(env.get("TMPDIR") or tempfile.gettempdir()) / f"{_APP}-{uid}"
-    _check_private(base)
-    return _short_enough(base / key)
+    # One level: whoever makes it makes it private, while a parent would get the modes of the day.
+    folder = Path(env.get("TMPDIR") or tempfile.gettempdir()) / f"{_APP}-{uid}-{key}"
+    _check_private(folder)
+    return _short_enough(folder)
 
 
 def _short_enough(path: Path) -> Path:

@@ -9,6 +9,7 @@
     ├── Conflict                it is there already, or in use
     ├── NoCapacity              no card like that here, or none free
     ├── BuildFailed             the image's build said no
+    ├── StartFailed             the container did not start
     ├── Unauthorized            no token, or one that is not known
     ├── Forbidden               a token that may not do this
     ├── TooLarge                over a named limit
@@ -85,6 +86,12 @@ class BuildFailed(CellburstError):
     """The image did not build."""
 
     code = "build_failed"
+
+
+class StartFailed(CellburstError):
+    """The container did not start."""
+
+    code = "start_failed"
 
 
 class Unauthorized(CellburstError):
@@ -168,6 +175,7 @@ HTTP_STATUS: Final = {
     "conflict": 409,
     "too_large": 413,
     "no_capacity": 503,
+    "start_failed": 503,
 }
 
 

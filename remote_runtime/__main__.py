@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = _settings(options)
         logs.set_up(settings.log_level)
         serve(settings, sys.stdout)
+    except KeyboardInterrupt:  # it has ended in good order; its caller knows why
+        return 130
     except CellburstError as error:
         sys.stderr.write(f"{error}\n")
         return 1

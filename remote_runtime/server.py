@@ -22,6 +22,7 @@ import uvicorn
 from kernel_bridge.errors import BadOption, Conflict
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.version import PROTOCOL
+from remote_runtime.api.direct import Protocol
 from remote_runtime.app import Plane, create_plane
 from remote_runtime.arenas import ArenaRoot, open_arenas
 from remote_runtime.clock import SystemClock
@@ -91,6 +92,7 @@ class Server:
         config = uvicorn.Config(
             plane.app,
             loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+            http=Protocol,
             ws="websockets-sansio",
             ws_max_size=DEFAULTS.frame_limit_bytes + (1 << 20),
             ws_per_message_deflate=False,

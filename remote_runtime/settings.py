@@ -96,8 +96,8 @@ def default_data_dir() -> Path:
 def default_runtime_dir(env: Mapping[str, str]) -> Path:
     """Return where sockets lie: under XDG_RUNTIME_DIR, else in a folder of this user's own among temporary files."""
     base = env.get("XDG_RUNTIME_DIR")
-    above = Path(base, "cellburst") if base else Path(tempfile.gettempdir(), f"cellburst-{os.getuid()}")
-    return above / f"v{STORE_SCHEMA}"
+    key = f"v{STORE_SCHEMA}"
+    return Path(base, "cellburst", key) if base else Path(tempfile.gettempdir(), f"cellburst-{os.getuid()}-{key}")
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.websockets import WebSocket
 
+from kernel_bridge.errors import StartFailed
 from kernel_bridge.protocol.framing import MESSAGE, NOTE, envelope, note, open_envelope, read_note
 from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.messages import IOPUB, SHELL, Message, encode, new_header
@@ -19,7 +20,7 @@ from kernel_bridge.protocol.notes import Note, note_from_wire, note_to_wire
 from remote_runtime.images.records import Environment, Layer
 from remote_runtime.images.uv import Progress
 from remote_runtime.providers import host
-from remote_runtime.providers.base import ContainerSpec, Ground, Handle, Offer, Phase, StartFailed, Status
+from remote_runtime.providers.base import ContainerSpec, Ground, Handle, Offer, Phase, Status
 
 N = TypeVar("N")
 

@@ -21,7 +21,10 @@ _NOT_IN_PATHS: Final = frozenset('\n\r\0<>|"*?{}')
 _MAIN: Final = "__main__"
 
 Transform = Callable[[str], str]
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+# By name, because TypeAlias is new in 3.12.
+_BINDING: Final = frozenset(
+    {"Assign", "AnnAssign", "Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "TypeAlias"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +165,12 @@ class _Scan:
 
     def _simple(self, statement: ast.stmt, bound: set[str]) -> None:
         """Take one statement as a whole, nested functions and classes included."""
-        text = ast.unparse(ast.fix_missing_locations(_without_await(statement)))
+        text = ast.unparse(ast.fix_missing_locations(_for_symtable(statement)))
         reads, writes = _table_names(symtable.symtable(text, "<cell>", "exec"))
         again = _augmented(statement)
         self.reads |= (reads | (again & writes)) - bound
         self.writes |= writes
-        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom | Definition):
+        if type(statement).__name__ in _BINDING:
             bound |= writes
 
     def _facts(self, tree: ast.AST) -> None:
@@ -250,8 +253,8 @@ def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {node.module} if node.module and not node.level else set()
 
 
-def _without_await(statement: ast.stmt) -> ast.stmt:
-    """Return a statement whose top-level awaits are taken out, because symtable refuses them outside functions."""
+def _for_symtable(statement: ast.stmt) -> ast.stmt:
+    """Return a statement with the same names that symtable takes and keeps apart."""
     if not any(isinstance(node, ast.Await | ast.comprehension) for node in ast.walk(statement)):
         return statement
     copied: ast.stmt = ast.parse(ast.unparse(ast.fix_missing_locations(statement))).body[0]
@@ -259,11 +262,24 @@ def _without_await(statement: ast.stmt) -> ast.stmt:
     return stripped
 
 
-class _Synchronous(ast.NodeTransformer):
-    """Take awaits out, but not those inside functions."""
+class _Scoped(ast.NodeTransformer):
+    """Make generators of comprehensions: since 3.12 only a generator's variables are apart from those around it."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
+        return self.generic_visit(ast.GeneratorExp(node.elt, node.generators))
+
+    visit_SetComp = visit_ListComp  # noqa: N815 - ast names it
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        pair = ast.Tuple([node.key, node.value], ast.Load())
+        return self.generic_visit(ast.GeneratorExp(pair, node.generators))
+
+
+class _Synchronous(_Scoped):
+    """Take awaits out, but not those inside functions: symtable refuses them elsewhere."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return node
+        return _Scoped().generic_visit(node)
 
     def visit_Await(self, node: ast.Await) -> ast.AST:
         value: ast.AST = self.visit(node.value)

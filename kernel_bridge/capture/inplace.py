@@ -12,7 +12,8 @@ from typing import Any, Final
 from kernel_bridge.capture import walk
 from kernel_bridge.capture.identities import Identities
 from kernel_bridge.capture.walk import Kind
-from kernel_bridge.codecs import arrays
+from kernel_bridge.codecs import arrays, tensors
+from kernel_bridge.codecs.arrays import Spot
 from kernel_bridge.codecs.functions import cell_content, set_cell
 from kernel_bridge.codecs.hashing import KnownDigests
 
@@ -43,7 +44,8 @@ class Update:
             if old is not None and old is not value and _takes(old, value):
                 self._targets[id(value)] = old
                 self._new[id(value)] = value
-        self._drop_arrays_laid_out_differently(tracked)
+        self._drop_laid_out_differently(tracked, Kind.ARRAY, arrays.spot)
+        self._drop_laid_out_differently(tracked, Kind.TENSOR, tensors.spot)
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Write everything that has a place here, and return the values with those places in them."""
@@ -108,14 +110,17 @@ class Update:
     def _must_write(self, value: Any, inside: list[Any]) -> bool:
         return id(value) in self._targets or any(self.resolve(item) is not item for item in inside)
 
-    def _drop_arrays_laid_out_differently(self, tracked: Sequence[Any]) -> None:
-        """Let arrays be new where old and new do not share memory in the same way."""
+    def _drop_laid_out_differently(self, tracked: Sequence[Any], kind: Kind, spot: Callable[[Any], Spot]) -> None:
+        """Let arrays or tensors be new where old and new do not share memory in the same way."""
+        groups: dict[int, list[tuple[Any, Spot, Spot | None]]] = {}
+        for value in tracked:
+            if walk.kind_of(type(value)) is kind:
+                new, old = spot(value), self._targets.get(id(value))
+                groups.setdefault(new.owner, []).append((value, new, None if old is None else spot(old)))
         taken: dict[int, int] = {}
-        groups = arrays.by_owner([value for value in tracked if walk.kind_of(type(value)) is Kind.ARRAY])
-        for new_owner, group in groups.items():
-            places = [(value, self._targets.get(id(value))) for value in group]
-            if not arrays.same_layout(places, taken, new_owner):
-                for value, _ in places:
+        for group in groups.values():
+            if not arrays.same_layout([(new, old) for _, new, old in group], taken):
+                for value, _, _ in group:
                     self._targets.pop(id(value), None)
 
 
@@ -247,7 +252,7 @@ def _same_array_kind(old: Any, new: Any) -> bool:
 
 def _tensor_takes(old: Any, new: Any) -> bool:
     same = old.dtype == new.dtype and old.shape == new.shape and old.layout == new.layout
-    return bool(same and old.is_leaf and old.device == new.device)
+    return bool(same and old.device == new.device and tensors.can_be_written(old))
 
 
 def _frame_takes(old: Any, new: Any) -> bool:

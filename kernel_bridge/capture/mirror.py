@@ -249,7 +249,8 @@ class Mirror:
         return self._packing.pickle(names if known is None else known.names, surveys, digests or KnownDigests())
 
     def _accept_unit(self, unit: ReceivedUnit) -> set[str]:
-        values, tracked, numbers = unpack(unit.pickle, unit.buffers, self._namespace, self._references)
+        found, tracked, numbers = unpack(unit.pickle, unit.buffers, self._namespace, self._references)
+        values = dict(zip(unit.names, found.values(), strict=True))  # it may go by another name here than there
         tokens = array("Q", numbers)
         digests = KnownDigests()
         for buffer, digest in zip(unit.buffers, unit.digests, strict=False):

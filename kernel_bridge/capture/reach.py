@@ -19,6 +19,11 @@ from kernel_bridge.capture.walk import Kind
 from kernel_bridge.codecs.functions import is_notebook_function
 
 _DYNAMIC: Final = frozenset({"eval", "exec", "globals", "vars", "locals"})
+# What may look a name up among the globals; each Python knows some of these.
+_NAMING: Final = frozenset(
+    {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
+    | {"LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS"}
+)
 _OURS: Final = frozenset({"builtins", "__main__", "kernel_bridge", "jupyter_ext", "cellburst"})
 _STANDARD: Final = sys.stdlib_module_names | _OURS
 
@@ -51,12 +56,10 @@ def code_use(code: CodeType) -> CodeUse:
     names: set[str] = set()
     imports: set[str] = set()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}:
+        if instruction.opname in _NAMING:
             names.add(str(instruction.argval))
         elif instruction.opname == "IMPORT_NAME":
             imports.add(str(instruction.argval))
-        elif "DEREF" in instruction.opname and "CLASS" in instruction.opname:
-            names.add(str(instruction.argval))
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = code_use(constant)

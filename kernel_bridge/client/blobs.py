@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import mmap
 import socket
 import ssl
 import threading
@@ -15,6 +14,7 @@ import blake3
 
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.client.transport import unix_family
+from kernel_bridge.codecs.memory import private_memory
 from kernel_bridge.config import Address
 from kernel_bridge.errors import BadRequest, NotFound, RuntimeUnreachable, error_from
 from kernel_bridge.protocol.blobs import BLOB_DIGEST_LENGTH, check_digest
@@ -48,7 +48,7 @@ class HttpBlobs:
         if len(check_digest(digest)) != BLOB_DIGEST_LENGTH:
             raise NotFound(f"{digest} does not name a blob.")
         response = self._request("GET", f"/v1/blobs/{digest}")
-        target = memoryview(mmap.mmap(-1, size_bytes) if size_bytes else bytearray())
+        target = private_memory(size_bytes)
         filled = _read_into(response, target)
         rest = response.read()
         if filled != size_bytes or rest:

@@ -26,7 +26,7 @@ from kernel_bridge.client.retry import Backoff
 from kernel_bridge.client.websocket import DirectConnection, dial
 from kernel_bridge.config import Address
 from kernel_bridge.errors import BadRequest, CellburstError
-from kernel_bridge.protocol.messages import Buffer, Message, encode
+from kernel_bridge.protocol.messages import SHELL, STATE, Buffer, Message, encode
 from kernel_bridge.protocol.notes import Goodbye, Refused, Welcome
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,16 @@ Revive = Callable[[], Address]
 ACK_AFTER_S: Final = 0.05  # quiet time after which what arrived is acknowledged
 GAP_CLOSES_S: Final = 2.0  # a missing message has to come again within this time, else we resume
 CLOSE_S: Final = 2.0
+_ANSWERED: Final = frozenset({SHELL, STATE})  # the channels whose requests get a reply
 STABLE_S: Final = 5.0  # after a connection that lasted so long, the next pauses are short again
 
 
 class Channel:
     """A session's connection. `events` yields what arrives, in order; wait on it from any one thread.
 
-    `revive` is called on the channel's side when nothing answers at all; it starts the runtime again and returns its
-    address. Without it the channel keeps trying the address it was given.
+    `revive` is called on the channel's side when nothing answers at all and something is wanted of a container (one was
+    asked for, or a request is unanswered); it starts the runtime again and returns its address. Without it, and while
+    nothing is wanted, the channel keeps trying the address it was given: who stopped a runtime finds it stopped.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class Channel:
         self._revive = revive
         self._backoff = backoff or Backoff()
         self._conversation = Conversation()
-        self._unsent: deque[Buffer] = deque()
+        self._unsent: deque[tuple[Buffer, str]] = deque()
         self._connection: DirectConnection | None = None
         self._down_since: float | None = None
         self._refused = ""  # the code of a refusal that was the last thing said
         self._ack_timer: asyncio.TimerHandle | None = None
+        self._nudged = asyncio.Event()  # something is wanted now
         self._loop = asyncio.new_event_loop()
         self._main: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"cellburst {session_id}", daemon=True)
@@ -92,7 +95,8 @@ class Channel:
     def send(self, message: Message) -> None:
         """Send a message: its buffers are copied before this returns, it arrives once, when there is a container."""
         # Only an append and a wake-up: an interrupt between the two leaves nothing half done.
-        self._unsent.append(b"".join(encode(message)))
+        request_id = message.id if message.channel in _ANSWERED and message.type.endswith("_request") else ""
+        self._unsent.append((b"".join(encode(message)), request_id))
         self._call(self._flush)
 
     def wake(self) -> None:
@@ -144,7 +148,14 @@ class Channel:
                 pauses = self._backoff.pauses_s()
             if not await self._revived(error):
                 return
-            await asyncio.sleep(next(pauses))
+            await self._pause(next(pauses))
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait before the next attempt; whoever wants something meanwhile ends the wait."""
+        self._nudged.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._nudged.wait()
 
     async def _one_connection(self) -> BaseException | None:
         """Connect and stay until it ends; return why it ended."""
@@ -165,7 +176,10 @@ class Channel:
 
     async def _revived(self, error: BaseException | None) -> bool:
         """Start the runtime again where that is ours to do; False when that failed, which ends the channel."""
-        if self._revive is None or not isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        self._flush()
+        if self._revive is None or not self._conversation.wanted:
+            return True
+        if not isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
             return True
         try:
             self._address = await asyncio.to_thread(self._revive)
@@ -198,7 +212,8 @@ class Channel:
 
     def _flush(self) -> None:
         while self._unsent:
-            self._conversation.push(self._unsent.popleft())
+            self._conversation.push(*self._unsent.popleft())
+            self._nudged.set()
         connection = self._connection
         if connection is not None and connection.is_open:
             for data in self._conversation.outgoing():
@@ -222,6 +237,7 @@ class Channel:
 
     def _wake(self) -> None:
         data = self._conversation.wake()
+        self._nudged.set()
         if self._connection is not None and self._connection.is_open:
             self._connection.send_now(data)
 

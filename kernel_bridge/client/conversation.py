@@ -45,6 +45,7 @@ class Conversation:
         self.peer_up = False
         self.gap = False  # a message came whose predecessor did not; it will come again
         self._wake_wanted = False
+        self._unanswered: set[str] = set()  # requests of ours whose reply has not come
         self._outbox = Outbox()
         self._inbox = Inbox()
         self._to_send: deque[bytes] = deque()
@@ -54,8 +55,15 @@ class Conversation:
         """Return the number of the last message that arrived in order."""
         return self._inbox.received
 
-    def push(self, payload: Buffer) -> None:
-        """Take an encoded message that is to be delivered on this stream."""
+    @property
+    def wanted(self) -> bool:
+        """Tell whether the notebook waits for something of a container: for one to be there, or for a reply."""
+        return self._wake_wanted or bool(self._unanswered)
+
+    def push(self, payload: Buffer, request_id: str = "") -> None:
+        """Take an encoded message that is to be delivered on this stream; a request is named by its id."""
+        if request_id:
+            self._unanswered.add(request_id)
         data = self._outbox.push([payload])
         if self.peer_up:  # else it would be dropped on the way: the resume sends it
             self._to_send.append(data)
@@ -106,10 +114,13 @@ class Conversation:
             return []
         self.gap = False
         try:
-            return [decode(body)]
+            message = decode(body)
         except BadRequest:
             log.warning("message %d of %s could not be read and is skipped", seq, self.stream)
             return []
+        if message.type.endswith("_reply"):
+            self._unanswered.discard(message.parent_id)
+        return [message]
 
     def _note(self, value: Note) -> list[Event]:
         match value:
@@ -152,5 +163,6 @@ class Conversation:
         self.stream = ""
         self.gap = False
         self.peer_lost()
+        self._unanswered.clear()
         self._outbox = Outbox()
         self._inbox = Inbox()

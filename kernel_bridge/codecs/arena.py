@@ -32,7 +32,8 @@ class Arena:
 
     def usable(self) -> bool:
         """Tell whether the directory is here and may be written: the other end is on this host, and is ours."""
-        return self.path.is_dir() and os.access(self.path, os.R_OK | os.W_OK | os.X_OK)
+        # Asked in this order: another user's is below a folder that may not even be looked into.
+        return os.access(self.path, os.R_OK | os.W_OK | os.X_OK) and self.path.is_dir()
 
     def has(self, digest: str) -> bool:
         """Tell whether this content is here."""
@@ -68,8 +69,10 @@ class Arena:
         """Take over a file of another arena, without copying where both are on one file system. Raises NotFound."""
         source, target = other._file(digest), self._file(digest)
         try:
-            os.link(source, target)
-        except FileExistsError:
+            if not target.is_file():
+                os.link(source, target)
+            os.utime(target)  # as in `put`
+        except FileExistsError:  # another was faster
             return
         except FileNotFoundError:
             raise NotFound(f"The shared arena {other.path} holds no {digest}.") from None

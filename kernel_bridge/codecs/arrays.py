@@ -20,6 +20,15 @@ class Placed:
     offset_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an array or tensor lies: in whose memory, from which address, and with what strides."""
+
+    owner: int
+    start: int
+    strides: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class Memory:
     """Which arrays of one unit are views of memory that travels once (keyed by id; the arrays are kept alive)."""
@@ -67,17 +76,25 @@ def by_owner(values: Iterable[Any]) -> dict[int, list[Any]]:
     return groups
 
 
-def same_layout(places: list[tuple[Any, Any]], taken: dict[int, int], new_owner: int) -> bool:
-    """Whether the old arrays of one stretch of new memory lie in one stretch of old memory, at the same distances."""
+def spot(array: Any) -> Spot:
+    """Return where an array lies."""
+    return Spot(id(owner(array)), start(array), array.strides)
+
+
+def same_layout(places: list[tuple[Spot, Spot | None]], taken: dict[int, int]) -> bool:
+    """Whether the old values of one stretch of new memory lie in one stretch of old memory, at the same distances.
+
+    `places` are pairs of new and old, `taken` what new memory each old one was given to; it grows.
+    """
     known = [(new, old) for new, old in places if old is not None]
     if not known:
         return True
-    owners = {id(owner(old)) for _, old in known}
+    new_owner, owners = known[0][0].owner, {old.owner for _, old in known}
     if len(owners) > 1 or taken.setdefault(next(iter(owners)), new_owner) != new_owner:
         return False
     if len(places) == 1:
         return True
-    distances = {start(new) - start(old) for new, old in known}
+    distances = {new.start - old.start for new, old in known}
     return len(known) == len(places) and len(distances) == 1 and all(new.strides == old.strides for new, old in known)
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from kernel_bridge.codecs.arrays import Spot
 from kernel_bridge.errors import CannotTravel
 
 if TYPE_CHECKING:
@@ -96,6 +97,23 @@ def storage_key(tensor: Any) -> int:
         return int(tensor.untyped_storage().data_ptr()) or id(tensor)
     except (RuntimeError, NotImplementedError, AttributeError):
         return id(tensor)
+
+
+def spot(tensor: Any) -> Spot:
+    """Return where a tensor lies; one without a storage lies by itself."""
+    try:
+        return Spot(storage_key(tensor), int(tensor.data_ptr()), tuple(tensor.stride()))
+    except (RuntimeError, NotImplementedError):
+        return Spot(id(tensor), 0, ())
+
+
+def can_be_written(tensor: Any) -> bool:
+    """Whether all elements can be replaced in place: each has memory of its own, and it is no inference tensor."""
+    if not tensor.is_leaf or tensor.is_inference():
+        return False
+    if tensor.layout is not sys.modules["torch"].strided:
+        return True
+    return not any(length > 1 and stride == 0 for length, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def size_bytes(tensor: Any) -> int:

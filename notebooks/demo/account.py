@@ -9,6 +9,7 @@ from typing import Any, Final
 from records import Records, ask_runtime, bill, containers_told, usd
 
 KIB: Final = 1024
+WORTH_SAYING_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def caveats(cells: Sequence[RemoteCell], records: Records) -> Iterator[str]:
     if any(cell.footer.get("simulated") for cell in cells):
         yield "The cards are simulated: cells ran on this machine's processor; the bill is what real ones would cost."
     if records.runtime.isolation:
-        yield f"The containers are {records.runtime.isolation}: {records.runtime.mend}"
+        yield f"The containers are {records.runtime.isolation}. {records.runtime.mend}"
 
 
 def _short(output: Any) -> str:
@@ -105,8 +106,10 @@ def _card(mark: dict[str, Any]) -> str:
 
 
 def _waited(mark: dict[str, Any]) -> str:
-    waited = mark.get("cold_s", 0)
-    return f"{'woke' if mark.get('woke') else 'cold'} {_seconds(waited)}" if waited else "warm"
+    waited, shipping = mark.get("cold_s", 0), mark.get("shipping_s", 0)
+    if waited:
+        return f"{'woke' if mark.get('woke') else 'cold'} {_seconds(waited)}"
+    return f"shipped {_seconds(shipping)}" if shipping >= WORTH_SAYING_S else "warm"
 
 
 def _seconds(seconds: float) -> str:

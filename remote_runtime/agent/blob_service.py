@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import mmap
 import os
+import secrets
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -41,31 +44,30 @@ class BlobService:
     def _get(self, content: dict[str, Any]) -> dict[str, Any]:
         digest = check_digest(str(content["digest"]))
         arena = Path(self._config.arena_dir)
-        temporary = arena / f".{digest}.part"
-        hasher = xxhash.xxh3_128()
-        connection = self._connect()
-        connection.request("GET", f"/v1/blobs/{digest}", headers=self._headers())
-        reply = connection.getresponse()
-        if reply.status not in _OK:
-            return {"why": f"the control plane answered {reply.status}"}
-        with temporary.open("wb") as file:
-            while chunk := reply.read(_CHUNK_BYTES):
-                hasher.update(chunk)
-                file.write(chunk)
-        name = hasher.hexdigest()
-        temporary.replace(arena / name)
+        temporary = arena / f".{digest}.{secrets.token_hex(4)}"
+        with closing(self._connect()) as connection:
+            connection.request("GET", f"/v1/blobs/{digest}", headers=self._headers())
+            reply = connection.getresponse()
+            if reply.status not in _OK:
+                return {"why": f"the control plane answered {reply.status}"}
+            try:
+                name = _receive(reply, temporary)
+                temporary.replace(arena / name)
+            finally:
+                temporary.unlink(missing_ok=True)
         return {"file": name}
 
     def _put(self, content: dict[str, Any]) -> dict[str, Any]:
         digest = check_digest(str(content["digest"]))
         source = Path(self._config.arena_dir) / check_digest(str(content["file"]))
-        connection = self._connect()
-        with source.open("rb") as file:
+        with source.open("rb") as file, closing(self._connect()) as connection:
             size_bytes = os.fstat(file.fileno()).st_size
             headers = self._headers() | {"Content-Length": str(size_bytes)}
-            connection.request("PUT", f"/v1/blobs/{digest}", body=file, headers=headers)
+            # Mapped, because http.client would send a file in pieces of 8 KiB.
+            body = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) if size_bytes else b""
+            connection.request("PUT", f"/v1/blobs/{digest}", body=memoryview(body), headers=headers)
             reply = connection.getresponse()
-        reply.read()
+            reply.read()
         return {} if reply.status in _OK else {"why": f"the control plane answered {reply.status}"}
 
     def _headers(self) -> dict[str, str]:
@@ -79,6 +81,16 @@ class BlobService:
         if parts.scheme == "https":
             return http.client.HTTPSConnection(parts.netloc, context=ssl.create_default_context(), timeout=600)
         return http.client.HTTPConnection(parts.netloc, timeout=600)
+
+
+def _receive(reply: http.client.HTTPResponse, path: Path) -> str:
+    """Write a body to a new file and return its xxh3_128; each piece is hashed while the processor still has it."""
+    hasher, piece = xxhash.xxh3_128(), memoryview(bytearray(_CHUNK_BYTES))
+    with path.open("xb", buffering=0) as file:
+        while count := reply.readinto(piece):
+            hasher.update(piece[:count])
+            file.write(piece[:count])
+    return hasher.hexdigest()
 
 
 class _UnixConnection(http.client.HTTPConnection):

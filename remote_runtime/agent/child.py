@@ -232,7 +232,8 @@ class Child:
         finally:
             dict.pop(self._namespace, _FETCHED, None)
         if export.refusals:
-            raise CannotTravel(export.refusals[0].reason)
+            name = self._references.kept()[key].name
+            raise CannotTravel(export.refusals[0].reason.replace(_FETCHED, name))
         return pack_units([unit for unit in export.units if _FETCHED in unit.names], sender)[0]
 
     def _answer_get_file(self, message: Message) -> None:

@@ -109,7 +109,7 @@ class SavedState:
         size_bytes = sum(file.stat().st_size for file in target.iterdir())
         self._take_over(target)
         self._entries = kept
-        saved = {name for entry in (*entries, *kept) for name in entry.names if not name.startswith(HIDDEN)}
+        saved = _names([*entries, *kept])
         return SaveReport(tuple(sorted(saved)), _lost(export, handles), size_bytes)
 
     @property
@@ -179,12 +179,14 @@ class SavedState:
                 dict.__setitem__(self._namespace, name, value)
 
     def _note_names(self) -> None:
-        self.names = {
-            name
-            for entry in self._entries
-            for name in entry.names
-            if not name.startswith(HIDDEN) and name not in entry.outdated
-        }
+        self.names = _names(self._entries)
+
+
+def _names(entries: Iterable[Entry]) -> set[str]:
+    """Return the names that still have the value that was saved."""
+    return {
+        name for entry in entries for name in entry.names if not name.startswith(HIDDEN) and name not in entry.outdated
+    }
 
 
 def _map(path: Path) -> memoryview:

@@ -70,13 +70,12 @@ class Relay:
             hello = await _first(websocket, Hello)
             _check_protocol(hello.protocol)
             tie = await self._seat_client(session_id, end, hello)
+            await _pump(websocket, tie.from_client, lambda said: self._client_said(tie, said))
         except CellburstError as error:
             await end.tell(Refused(code=error.code, detail=str(error)))
-            return await end.close(1008, error.code)
-        try:
-            await _pump(websocket, tie.from_client, lambda said: self._client_said(tie, said))
+            await end.close(1008, error.code)
         finally:
-            await self._client_left(tie, end)
+            await self._client_left(session_id, end)
 
     async def serve_agent(self, container_id: str, websocket: WebSocket) -> None:
         """Speak with a container's agent until it hangs up."""
@@ -87,12 +86,14 @@ class Relay:
             _check_protocol(hello.protocol)
             if hello.container_id != container_id:
                 raise BadRequest("This token is for another container.")
-            tie = await self._seat_agent(end, hello)
+            session_id = await self.listener.agent_up(container_id, hello)
         except CellburstError as error:
             log.info("agent of %s turned away: %s", container_id, error)
             await end.tell(Stop())
             return await end.close(CLOSE_ENDED, error.code)
+        tie = self._tie(session_id)
         try:
+            await self._seat_agent(tie, end, hello)
             await _pump(websocket, tie.from_agent, lambda said: self._agent_said(tie, container_id, said))
         finally:
             await self._agent_left(tie, end, container_id)
@@ -108,9 +109,15 @@ class Relay:
         tie = self._ties.get(session_id)
         return tie is not None and tie.agent is not None and await tie.agent.send(_wire(note))
 
-    def hold(self, session_id: str, held: bool) -> None:
-        """Stop (or let go on) what the notebook sends to the container; replies still flow."""
-        self._tie(session_id).held = held
+    def hold(self, session_id: str) -> None:
+        """Stop what the notebook sends to the container; replies still flow."""
+        self._tie(session_id).held = True
+
+    async def resume(self, session_id: str) -> None:
+        """Let it go on, with what was stopped meanwhile: the notebook sends that again when it is told anew."""
+        tie = self._tie(session_id)
+        tie.held = False
+        await tie.join()
 
     async def container_ended(self, session_id: str, why: str, running: tuple[str, ...]) -> None:
         """Hang up on the agent and tell the notebook that this stream is over."""
@@ -146,15 +153,12 @@ class Relay:
         await tie.join()
         return tie
 
-    async def _seat_agent(self, end: End, hello: AgentHello) -> Tie:
-        session_id = await self.listener.agent_up(hello.container_id, hello)
-        tie = self._tie(session_id)
+    async def _seat_agent(self, tie: Tie, end: End, hello: AgentHello) -> None:
         older = tie.seat_agent(end, hello)
         if older is not None:
             await older.close(1000, "replaced by a newer connection")
         await end.tell(AgentWelcome(heartbeat_s=self._heartbeat_s))
         await tie.join()
-        return tie
 
     async def _client_said(self, tie: Tie, said: Note) -> None:
         match said:
@@ -177,8 +181,9 @@ class Relay:
             case _:
                 raise BadRequest(f"An agent does not say {said.kind!r}.")
 
-    async def _client_left(self, tie: Tie, end: End) -> None:
-        if tie.client is not end:
+    async def _client_left(self, session_id: str, end: End) -> None:
+        tie = self._ties.get(session_id)
+        if tie is None or tie.client is not end:
             return
         tie.client = None
         self.listener.client_down(tie.session_id, goodbye=tie.goodbye)

@@ -76,9 +76,8 @@ def build_failed(refused: UvRefused, requirements: Sequence[str]) -> BuildFailed
     """Return the error a person sees: the requirement at fault, then uv's own words."""
     fault = _at_fault(refused.lines, requirements)
     reason = str(refused).rstrip(".")
-    return BuildFailed(
-        f"Could not install {fault}: {reason}." if fault else f"The environment could not be made: {reason}."
-    )
+    problem = f"Could not install {fault}" if fault else "The environment could not be made"
+    return BuildFailed(f"{problem}: {reason}. Correct the packages and run the cell again.")
 
 
 def _at_fault(lines: Sequence[str], requirements: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+from kernel_bridge.errors import Conflict
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.notes import Hibernate, Progress, Saved
@@ -30,25 +31,38 @@ class Ender:
         self._parts = parts
 
     def hibernate(self, live: Live, why: str) -> asyncio.Task[None]:
-        """Save the state, then let the container go. The task ends when its end is written down."""
-        if live.ending is None:
+        """Save the state, then let the container go. The task ends when its end is written down, or failed to be."""
+        if not live.is_ready and live.state is not ContainerState.HIBERNATING:
+            return self.kill(live, why)  # it has no state yet
+        if not live.is_ending:
+            # Held from this moment: a cell that slipped in before the task's first step would be interrupted.
+            self._parts.lines.hold(live.session_id)
+            live.become(ContainerState.HIBERNATING)
             live.ending = self._parts.tasks.spawn(self._hibernate(live, why), f"hibernate {live.id}")
         return live.ending
 
     def kill(self, live: Live, why: str) -> asyncio.Task[None]:
         """Let the container go without saving; a hibernation under way waits for its state no longer."""
         self._give_up_saving(live, None)
-        if live.ending is None:
+        if not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._stopped(live, why), f"kill {live.id}")
         return live.ending
 
     def gone(self, live: Live, status: Status) -> asyncio.Task[None]:
         """Write down the end of a container that its provider no longer knows."""
-        saved = saved_at_the_end(status)
+        saved = saved_at_the_end(status) or said_before(live)
         self._give_up_saving(live, saved)
-        if live.ending is None:
+        if not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._after_the_end(live, status, saved), f"end of {live.id}")
         return live.ending
+
+    async def killed(self, live: Live, why: str) -> None:
+        """Let the container go without saving and return when that is done; raises Conflict when it cannot be."""
+        for _ in range(2):  # a hibernation that was under way may just have decided to keep it
+            await asyncio.shield(self.kill(live, why))
+            if live.over.is_set():
+                return
+        raise Conflict(f"Container {live.id} could not be ended; the runtime's log says why. Try again.")
 
     async def failed(self, live: Live, why: str) -> None:
         """Write down that a container never came up."""
@@ -58,8 +72,6 @@ class Ender:
     async def _hibernate(self, live: Live, why: str) -> None:
         parts = self._parts
         log.info("container %s hibernates: %s", live.id, why)
-        parts.lines.hold(live.session_id, True)
-        live.become(ContainerState.HIBERNATING)
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
         saved = await self._ask_to_save(live)
         if saved is None:
@@ -80,7 +92,7 @@ class Ender:
         if not live.running:
             live.rest(parts.clock.now())
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
-        parts.lines.hold(live.session_id, False)
+        await parts.lines.resume(live.session_id)
         text = f"The state cannot be saved, so the container stays and costs on: {why}"
         await parts.lines.tell_client(live.session_id, Progress(phase="hibernating", text=text))
 
@@ -163,6 +175,12 @@ class Ender:
     def _give_up_saving(self, live: Live, saved: Saved | None) -> None:
         if live.saved is not None and not live.saved.done():
             live.saved.set_result(saved)
+
+
+def said_before(live: Live) -> Saved | None:
+    """Return what its agent said it saved, where writing that down failed the first time."""
+    said = live.saved.result() if live.saved is not None and live.saved.done() else None
+    return None if said is None or said.failed else said
 
 
 def saved_at_the_end(status: Status) -> Saved | None:

@@ -17,8 +17,11 @@ class Lines(Protocol):
     async def tell_agent(self, session_id: str, note: Note) -> bool:
         """Say something to the container; False when it is not connected."""
 
-    def hold(self, session_id: str, held: bool) -> None:
-        """Stop (or let go on) what the notebook sends to the container; replies still flow."""
+    def hold(self, session_id: str) -> None:
+        """Stop what the notebook sends to the container; replies still flow."""
+
+    async def resume(self, session_id: str) -> None:
+        """Let it go on, with what was stopped meanwhile."""
 
     async def container_ended(self, session_id: str, why: str, running: tuple[str, ...]) -> None:
         """Hang up on the agent and tell the notebook that this stream is over."""

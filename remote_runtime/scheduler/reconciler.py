@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from kernel_bridge.protocol.resources import CardChoice, GpuRequest
-from kernel_bridge.protocol.sessions import ContainerState
+from kernel_bridge.protocol.sessions import ContainerState, SessionState
 from remote_runtime.providers import host
 from remote_runtime.providers.base import Phase, Status
 from remote_runtime.scheduler.ending import Ender
@@ -84,6 +84,8 @@ class Reconciler:
         silent_s = self._parts.clock.now() - live.heard_at_s
         if status.phase is Phase.GONE:
             self._ender.gone(live, status)
+        elif live.ending is not None and not live.is_ending:
+            self._ender.kill(live, "its end failed the first time")
         elif not live.agent_connected and silent_s > self._parts.settings.runtime_lost_after_s:
             self._ender.kill(live, f"nothing was heard of it for {silent_s:.0f} s")
 
@@ -114,6 +116,8 @@ class Reconciler:
     async def _forget_expired(self) -> None:
         store = self._parts.store
         for session in await store.run(store.sessions.expired, self._parts.clock.now()):
+            if self._parts.roster.of(session.id) is not None:
+                continue  # it wakes just now
             await self._sessions.close(session.id, "its kept state has had its time")
 
     def _leave_if_nothing_is_left(self) -> None:
@@ -148,7 +152,9 @@ class Reconciler:
         live.heard_at_s = row.heartbeat_at_s or row.started_at_s or row.created_at_s
         parts.roster.add(live)
         status = await self._status(live)
-        if status.phase is Phase.GONE:
+        if session.state is SessionState.CLOSED:
+            await self._sessions.close(session.id, "its session was closed")
+        elif status.phase is Phase.GONE:
             await self._ender.gone(live, status)
         elif live.is_ready or live.state is ContainerState.HIBERNATING:
             await self._go_on(live)

@@ -33,6 +33,7 @@ class Live:
     client_gone_since_s: float | None = None
     goodbye: bool = False
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # its agent has said hello
+    opened: bool = False  # its session is written down as open: it may hold values that are nowhere else
     over: asyncio.Event = field(default_factory=asyncio.Event)  # its end is written down
     saved: asyncio.Future[Saved | None] | None = None  # asked to hibernate
     ending: asyncio.Task[None] | None = None
@@ -52,6 +53,11 @@ class Live:
     def is_ready(self) -> bool:
         """Tell whether it can run cells, or does."""
         return self.state in READY
+
+    @property
+    def is_ending(self) -> bool:
+        """Tell whether somebody sees to its end. One whose end could not be written down may be ended again."""
+        return self.ending is not None and not (self.ending.done() and not self.over.is_set())
 
     def become(self, to: ContainerState) -> None:
         """Take a legal step; raises IllegalMove."""

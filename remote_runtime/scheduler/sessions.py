@@ -81,12 +81,11 @@ class Sessions:
     async def close(self, session_id: str, why: str) -> None:
         """The same, for the control plane's own use. Twice is success."""
         store = self._parts.store
+        await store.run(store.sessions.set_state, session_id, SessionState.CLOSED)  # nobody can wake it from here on
         await self._starter.stop(session_id)
         if live := self._parts.roster.of(session_id):
-            self._ender.kill(live, why)
-            await live.over.wait()
+            await self._ender.killed(live, why)
         await store.run(store.sessions.set_kept, session_id, names=(), size_bytes=0, epoch="", until_s=0.0)
-        await store.run(store.sessions.set_state, session_id, SessionState.CLOSED)
         await asyncio.to_thread(self._parts.places.remove, session_id)
 
     async def pin(self, session_id: str, owner: str, until_s: float | None) -> SessionInfo:

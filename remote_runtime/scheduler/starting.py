@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
-from kernel_bridge.errors import CellburstError, NoCapacity, SessionLost
+from kernel_bridge.errors import CellburstError, Conflict, NoCapacity, SessionLost, StartFailed
 from kernel_bridge.protocol.containers import ContainerConfig, Mount
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.notes import Progress, Refused
@@ -19,6 +19,7 @@ from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.placement import Placement
 from remote_runtime.scheduler.placer import Placer
 from remote_runtime.scheduler.roster import Live
+from remote_runtime.scheduler.tasks import uncut
 from remote_runtime.store.rows import NewContainer, SessionRow
 from remote_runtime.store.tokens import container_scope
 
@@ -54,25 +55,39 @@ class Starter:
         if under_way := self._starts.get(session_id):
             under_way.cancel()
             await asyncio.wait([under_way])
+            # Also to a notebook that asked again meanwhile: it was taken to wait for the start that has gone.
+            refused = Refused(code=SessionLost.code, detail="The start of the container was given up: it was stopped.")
+            await self._parts.lines.tell_client(session_id, refused)
 
     async def _start(self, session_id: str) -> None:
-        live = self._parts.roster.of(session_id)
-        if live is not None and live.ending is None:
-            return
-        if live is not None:
-            await live.over.wait()
         try:
-            await self._bring_up(session_id)
+            if await self._has_none(session_id):
+                await self._bring_up(session_id)
         except CellburstError as error:
             log.warning("session %s has no container: %s", session_id, error)
             await self._parts.lines.tell_client(session_id, Refused(code=error.code, detail=str(error)))
+        except Exception:  # a full disk, a lost database: the notebook that waits must hear of it, too
+            log.exception("session %s has no container", session_id)
+            detail = "The container could not be started; the runtime's log says why."
+            await self._parts.lines.tell_client(session_id, Refused(code=StartFailed.code, detail=detail))
         finally:
             self._phases.pop(session_id, None)
             self._starts.pop(session_id, None)
 
+    async def _has_none(self, session_id: str) -> bool:
+        """Wait for the end of one that is ending; False when the session has one that stays, or keeps it after all."""
+        live = self._parts.roster.of(session_id)
+        if live is not None and live.ending is not None:
+            await asyncio.wait([live.ending])
+            if not live.over.is_set() and live.ending is not None:
+                raise Conflict("The session's container could not be ended; the runtime's log says why. Try again.")
+        return self._parts.roster.of(session_id) is None
+
     async def _bring_up(self, session_id: str) -> None:
         store = self._parts.store
         session = await store.run(store.sessions.get, session_id)
+        if session.state is SessionState.CLOSED:
+            raise SessionLost("The session was closed. Run the cell again: it opens another.")
         live = await self._take_card(session)
         try:
             self._say(session_id, "building")
@@ -80,9 +95,10 @@ class Starter:
             environment = await self._parts.images.environment(session.spec.image, self.reporter(session_id))
             await self._launch(live, session, environment)
             await self._answered(live)
-            await self._opened(live, session)
+            await uncut(self._opened(live, session))
         except BaseException as error:
-            await asyncio.shield(self._ender.failed(live, str(error) or type(error).__name__))
+            if not live.opened:  # else it may hold values by now: whoever gave up this start decides over it
+                await uncut(self._ender.failed(live, str(error) or type(error).__name__))
             raise
 
     async def _take_card(self, session: SessionRow) -> Live:
@@ -93,7 +109,7 @@ class Starter:
                     async with self._placing:
                         placement = await self._placer.find(session.spec)
                         if not placement.waits:
-                            return await self._write_down(session, placement)
+                            return await self._take(session, placement)
                     await self._make_room(session, placement)
         except TimeoutError:
             raise NoCapacity(f"No {session.spec.gpu} became free in {DEFAULTS.queue_timeout_s:.0f} s.") from None
@@ -116,6 +132,15 @@ class Starter:
         self._say(session.id, "queued", f"an idle session hibernates and frees its {placement.card}")
         [idle] = [live for live in holders if live.id == chosen.container_id]
         await asyncio.shield(self._ender.hibernate(idle, "its card is wanted"))
+
+    async def _take(self, session: SessionRow, placement: Placement) -> Live:
+        """Write it down, or nothing: a container in the roster that nobody brings up would hold its card for ever."""
+        try:
+            return await uncut(self._write_down(session, placement))
+        except BaseException as error:
+            if live := self._parts.roster.of(session.id):
+                await uncut(self._ender.failed(live, str(error) or type(error).__name__))
+            raise
 
     async def _write_down(self, session: SessionRow, placement: Placement) -> Live:
         parts, store, spec = self._parts, self._parts.store, session.spec
@@ -208,6 +233,7 @@ class Starter:
         if session.state is SessionState.HIBERNATED:
             await store.run(store.sessions.set_state, session.id, SessionState.OPEN)
             await store.run(store.sessions.set_epoch, session.id, session.epoch)  # the kept names are live again
+        live.opened = True
         await store.run(store.containers.move, live.id, live.state, live.row.fence)
         await store.run(store.containers.release, live.id, live.row.fence)
 

@@ -7,11 +7,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 log = logging.getLogger(__name__)
 
 Write = Callable[[], Awaitable[object]]
+T = TypeVar("T")
 
 
 class Tasks:
@@ -85,6 +86,16 @@ class WriteBehind:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay_s):
                     await self._wanted.wait()
+
+
+async def uncut(work: Coroutine[Any, Any, T]) -> T:
+    """Do something whole: a cancellation that comes meanwhile is raised when it is done."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 async def _guarded(work: Awaitable[object], name: str) -> None:

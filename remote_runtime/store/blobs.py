@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, update
 from kernel_bridge.errors import BadRequest, NotFound, TooLarge
 from kernel_bridge.protocol.blobs import BLOB_DIGEST_LENGTH, check_digest
 from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.messages import Buffer
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
 from remote_runtime.store.rows import BlobRow
@@ -123,7 +124,7 @@ class Incoming:
         self._path = Path(path)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
-    def write(self, *chunks: bytes) -> None:
+    def write(self, *chunks: Buffer) -> None:
         """Take the next bytes; raises TooLarge as soon as the limit is passed."""
         for chunk in chunks:
             self._size_bytes += len(chunk)
@@ -153,7 +154,7 @@ def _parts(digests: Sequence[str]) -> Iterator[Sequence[str]]:
     return (digests[start : start + 500] for start in range(0, len(digests), 500))
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
+def _write_all(file: IO[bytes], data: Buffer) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

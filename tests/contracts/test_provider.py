@@ -15,12 +15,13 @@ from typing import cast
 
 import pytest
 
+from kernel_bridge.errors import StartFailed
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.resources import parse_gpu
 from remote_runtime.clock import SystemClock
 from remote_runtime.providers import host
-from remote_runtime.providers.base import ContainerSpec, Offer, Phase, Provider, StartFailed
+from remote_runtime.providers.base import ContainerSpec, Offer, Phase, Provider
 from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.process import ProcessProvider
 from tests.fakes import FakeProvider

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -23,6 +25,9 @@ def names(cell: str) -> CellNames:
         ("[i * z for i in rows]", "z rows"),
         ("[(y := i) for i in rows]\ny", "rows y"),
         ("await foo(b)\nasync with c as d: d", "foo b c"),
+        ("f(i, [i for i in a])", "f i a"),
+        ("class A:\n    x = {k: [v for v in w] for k in b}", "b w"),
+        ("async def g():\n    return {await h(x) for x in y}, [x async for x in z]", "h y z"),
         ("if t: x = 1\nx", "t x"),
         ("if t: x = 1\nelse: x = 2\nx", "t"),
         ("for i in r: s = i", "r"),
@@ -36,6 +41,7 @@ def names(cell: str) -> CellNames:
         ("a, *b = c", "c"),
         ("import numpy as np\nnp.zeros(3)", ""),
         ("sum = sum", "sum"),
+        *([("type A[T: B] = C[T]\nA", "B C")] if sys.version_info >= (3, 12) else []),
     ],
 )
 def test_reads(cell: str, reads: str) -> None:
@@ -57,6 +63,11 @@ def test_reads(cell: str, reads: str) -> None:
 def test_reads_inside_magics(cell: str, reads: str) -> None:
     """Python and expansions inside magics count."""
     assert names(cell).reads == set(reads.split())
+
+
+def test_a_comprehension_keeps_its_variables() -> None:
+    """They are nobody else's, in every Python."""
+    assert names("r = [i for i in a if (last := i)]\n{k: [j for j in k] for k in b}").writes == {"r", "last"}
 
 
 def test_writes_deletes_and_imports() -> None:

@@ -18,7 +18,7 @@ from kernel_bridge.client.retry import Backoff
 from kernel_bridge.config import Address
 from kernel_bridge.protocol.framing import ACK, MESSAGE, note, open_envelope, read_note
 from kernel_bridge.protocol.images import ImageRecipe
-from kernel_bridge.protocol.messages import IOPUB, Message, decode, encode, new_header
+from kernel_bridge.protocol.messages import IOPUB, SHELL, Message, decode, encode, new_header
 from kernel_bridge.protocol.notes import Hello, PeerUp, Wake, Welcome, note_from_wire, note_to_wire
 from kernel_bridge.protocol.resume import Inbox, Outbox
 from kernel_bridge.protocol.sessions import Notebook, SessionInfo, SessionSpec, SessionState
@@ -53,7 +53,9 @@ class EchoRuntime:
         assert self._ready.wait(5)
 
     def stop(self) -> None:
-        """Stop listening and drop who is connected."""
+        """Stop listening and drop who is connected; a second time there is nothing to do."""
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(5)
         self._loop.close()
@@ -71,6 +73,11 @@ class EchoRuntime:
     def say(self, text: str) -> None:
         """Send a message of the container's own accord."""
         self._do(lambda: self._send(Message(IOPUB, new_header("stream", "s"), content={"text": text})))
+
+    def answer(self, request: Message) -> None:
+        """Send the reply of a request."""
+        reply = Message(SHELL, new_header("execute_reply", "s"), request.header, content={"status": "ok"})
+        self._do(lambda: self._send(reply))
 
     def tell(self, value: object) -> None:
         """Send a note."""

@@ -24,6 +24,11 @@ def say(text: str, **extra: Any) -> Message:
     return Message(SHELL, new_header("say", "s"), content={"text": text}, **extra)
 
 
+def request() -> Message:
+    """Return what waits for a reply."""
+    return Message(SHELL, new_header("execute_request", "s"), content={"code": "1"})
+
+
 def wait_for(channel: Channel, kind: type[T]) -> T:
     """Return the next event of a kind, passing over others; fails after five seconds."""
     while True:
@@ -200,8 +205,9 @@ def test_goodbye_is_the_last_word(runtime, channel):
     until(lambda: runtime.notes[-1] == Goodbye())
 
 
-def test_a_dead_runtime_is_revived(runtime, tmp_path):
-    """When nothing listens any more, the channel asks for the runtime to be started and goes on there."""
+@pytest.mark.parametrize("wanting", ["a container", "a reply"])
+def test_a_dead_runtime_is_revived_when_it_is_wanted(runtime, tmp_path, wanting):
+    """When nothing listens and a cell needs it, the channel asks for the runtime to be started and goes on there."""
     nowhere = Address("http://localhost", "cb_test", str(tmp_path / "nobody"))
     calls = []
 
@@ -209,9 +215,36 @@ def test_a_dead_runtime_is_revived(runtime, tmp_path):
         calls.append(1)
         return runtime.address
 
-    channel = Channel(ControlPlane(nowhere), "ses_1", revive=revive, backoff=Backoff(first_s=0.01)).start()
+    # The first pause is long: who wants something does not wait for its end.
+    channel = Channel(ControlPlane(nowhere), "ses_1", revive=revive, backoff=Backoff(first_s=30.0)).start()
+    wait_for(channel, Disconnected)
+    assert calls == []
+    channel.wake() if wanting == "a container" else channel.send(request())
     assert wait_for(channel, PeerUp).stream == "ctr_1"
     assert calls == [1]
+    channel.close()
+
+
+def test_a_runtime_that_was_stopped_stays_stopped(runtime):
+    """An open notebook whose cells have their replies starts nothing; it only goes on looking."""
+    calls = []
+
+    def revive() -> Address:
+        calls.append(1)
+        return runtime.address
+
+    backoff = Backoff(first_s=0.01, limit_s=0.02)
+    channel = Channel(ControlPlane(runtime.address), "ses_1", revive=revive, backoff=backoff).start()
+    asked = request()
+    channel.send(asked)
+    wait_for(channel, Message)
+    runtime.answer(asked)
+    assert wait_for(channel, Message).type == "execute_reply"
+    runtime.stop()
+    wait_for(channel, Disconnected)
+    time.sleep(0.3)
+    assert calls == []
+    assert channel.alive
     channel.close()
 
 
@@ -223,6 +256,7 @@ def test_a_runtime_that_cannot_be_revived_is_a_refusal(tmp_path):
 
     nowhere = Address("http://localhost", "cb_test", str(tmp_path / "nobody"))
     channel = Channel(ControlPlane(nowhere), "ses_1", revive=revive, backoff=Backoff(first_s=0.01)).start()
+    channel.wake()
     assert wait_for(channel, Refused) == Refused(code="runtime_unreachable", detail="its log is here")
     channel.close()
 

@@ -43,9 +43,10 @@ def test_without_a_session_directory_a_private_one_is_used(tmp_path: Path) -> No
     """A folder somebody else could write to is refused: they could answer in the runtime's name."""
     given = {"TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
     config = ClientConfig.load(given)
-    assert config.runtime_dir == tmp_path / f"cellburst-{os.getuid()}" / KEY
-    config.runtime_dir.parent.mkdir(mode=0o777)
-    config.runtime_dir.parent.chmod(0o777)
+    assert config.runtime_dir == tmp_path / f"cellburst-{os.getuid()}-{KEY}"
+    config.runtime_dir.mkdir(parents=True, mode=0o700)  # as whoever needs it makes it
+    assert ClientConfig.load(given).runtime_dir == config.runtime_dir
+    config.runtime_dir.chmod(0o777)
     with pytest.raises(RuntimeUnreachable, match="not a folder of yours alone"):
         ClientConfig.load(given)
 

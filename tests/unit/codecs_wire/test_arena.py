@@ -30,6 +30,17 @@ def test_what_is_put_can_be_mapped(arena: Arena) -> None:
     assert stat.S_IMODE((arena.path / digest).stat().st_mode) == 0o600
 
 
+def test_a_directory_one_may_not_look_into_is_not_usable(tmp_path: Path) -> None:
+    """The arena of another user's runtime on this host: buffers take the other way. Root may look everywhere."""
+    theirs = tmp_path / "theirs"
+    (theirs / "arena").mkdir(parents=True)
+    theirs.chmod(0)
+    try:
+        assert Arena(theirs / "arena").usable() is (os.getuid() == 0)
+    finally:
+        theirs.chmod(0o700)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=5000))
 def test_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:

@@ -22,6 +22,12 @@ def test_a_warm_footer_says_nothing_of_starting() -> None:
     assert footer.text == "H100 ×8 · 4 ms · $1.25 · read a.csv"
 
 
+def test_long_ways_are_told() -> None:
+    """What a warm cell spent on the way there and back is said where it matters."""
+    footer = Footer(card="A100", run_s=1.2, shipping_s=0.9, returning_s=0.51, cost_microusd=1600)
+    assert footer.text == "A100 · 1.2 s · shipped 0.9 s · brought home 0.5 s · $0.0016"
+
+
 def test_notices_follow_line_by_line() -> None:
     """Each thing the user must know has its line."""
     footer = Footer(card="cpu", run_s=1.0, woke=True, cold_s=0.2, notices=("x stayed remote", "y changed here too"))
