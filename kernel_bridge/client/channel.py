@@ -37,6 +37,7 @@ ACK_AFTER_S: Final = 0.05  # quiet time after which what arrived is acknowledged
 GAP_CLOSES_S: Final = 2.0  # a missing message has to come again within this time, else we resume
 CLOSE_S: Final = 2.0
 _ANSWERED: Final = frozenset({SHELL, STATE})  # the channels whose requests get a reply
+LEAST_PAUSE_S: Final = 0.05  # between two attempts, however much is wanted
 STABLE_S: Final = 5.0  # after a connection that lasted so long, the next pauses are short again
 
 
@@ -151,10 +152,12 @@ class Channel:
             await self._pause(next(pauses))
 
     async def _pause(self, pause_s: float) -> None:
-        """Wait before the next attempt; whoever wants something meanwhile ends the wait."""
+        """Wait before the next attempt; whoever wants something meanwhile cuts a long wait short."""
         self._nudged.clear()
+        least_s = min(pause_s, LEAST_PAUSE_S)
+        await asyncio.sleep(least_s)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(pause_s - least_s):
                 await self._nudged.wait()
 
     async def _one_connection(self) -> BaseException | None:
@@ -215,13 +218,13 @@ class Channel:
             self._conversation.push(*self._unsent.popleft())
             self._nudged.set()
         connection = self._connection
-        if connection is not None and connection.is_open:
+        if connection is not None:
             for data in self._conversation.outgoing():
                 connection.send_now(data)
 
     def _acknowledge(self, connection: DirectConnection, *, idle: bool = False) -> None:
         data = self._conversation.acknowledgement(idle=idle)
-        if data is not None and connection.is_open:
+        if data is not None:
             connection.send_now(data)
         elif self._ack_timer is None and not idle:
             self._ack_timer = self._loop.call_later(ACK_AFTER_S, self._acknowledge_idle)
@@ -238,12 +241,12 @@ class Channel:
     def _wake(self) -> None:
         data = self._conversation.wake()
         self._nudged.set()
-        if self._connection is not None and self._connection.is_open:
+        if self._connection is not None:
             self._connection.send_now(data)
 
     def _say_goodbye(self) -> None:
         self._flush()
-        if self._connection is not None and self._connection.is_open:
+        if self._connection is not None:
             self._connection.send_now(note_envelope(Goodbye()))
 
     def _stop(self) -> None:

@@ -50,9 +50,10 @@ class DirectConnection(ClientConnection):
                 self._fragments.clear()
 
     def send_now(self, data: Buffer) -> None:
-        """Put a message into the socket at once; call it on the loop's thread, while `is_open`."""
-        self.protocol.send_binary(data)
-        self.send_data()
+        """Put a message into the socket at once; on the loop's thread. Into a closed one nothing goes: we resume."""
+        if self.is_open:
+            self.protocol.send_binary(data)
+            self.send_data()
 
 
 async def dial(address: Address, path: str, on_message: OnMessage) -> DirectConnection:
