@@ -140,19 +140,15 @@ def refuse(handle: Handle) -> NoReturn:
     raise RemoteValueError(f"{info.name}{where} lives remotely; {info.name}.fetch() or use it in a %%gpu cell")
 
 
-def _text(value: object, attribute: str) -> str | None:
-    if attribute == "device" and callable(getattr(value, "parameters", None)):
-        value = _first_parameter(value)
-    found = getattr(value, attribute, None)
-    if found is None or callable(found):
-        return None
-    return str(tuple(found)) if attribute == "shape" else str(found).removeprefix("torch.")
-
-
-def _first_parameter(module: Any) -> object:
+def _text(value: Any, attribute: str) -> str | None:
     try:
-        return next(iter(module.parameters()), None)
-    except Exception:  # noqa: BLE001 - describing a value must never fail because of its own code
+        if attribute == "device" and callable(getattr(value, "parameters", None)):
+            value = next(iter(value.parameters()), None)
+        found = getattr(value, attribute, None)
+        if found is None or callable(found):
+            return None
+        return str(tuple(found)) if attribute == "shape" else str(found).removeprefix("torch.")
+    except BaseException:  # noqa: BLE001 - describing a value must never fail because of its own code
         return None
 
 
@@ -166,7 +162,7 @@ def _size(value: Any) -> int | None:
             return int(usage if isinstance(usage, int) else usage.sum())
         size = getattr(value, "nbytes", None)
         return int(size) if size is not None else sys.getsizeof(value)
-    except Exception:  # noqa: BLE001 - describing a value must never fail because of its own code
+    except BaseException:  # noqa: BLE001 - describing a value must never fail because of its own code
         return None
 
 

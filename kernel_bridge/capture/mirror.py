@@ -64,7 +64,7 @@ class Mirror:
             else:
                 self._survey_into(surveys, name, draft)
         wanted = set(surveys)
-        self._add_relatives(surveys)
+        self._add_relatives(surveys, draft)
         groups = components(surveys, surveys)
         # What the other side holds as one unit with a wanted name goes too, even if it shares nothing with it any
         # more: the other side still believes that it does, and would send it back with the wanted name.
@@ -86,7 +86,8 @@ class Mirror:
         for unit in units:
             try:
                 updated = self._accept_unit(unit)
-            except Exception as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
+            except BaseException as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
+                _let_interrupts_pass(error)
                 failures.append(Refusal(unit.names, why_not_here(error)))
                 continue
             in_place += [name for name in unit.names if name in updated]
@@ -146,7 +147,8 @@ class Mirror:
     def _survey_into(self, surveys: dict[str, Survey], name: str, draft: ExportDraft) -> None:
         try:
             surveys[name] = self._survey(name)
-        except Exception as error:  # noqa: BLE001 - properties of user objects, or a thread that changes them meanwhile
+        except BaseException as error:  # noqa: BLE001 - properties of user objects, or a thread that changes them
+            _let_interrupts_pass(error)
             draft.refusals.append(Refusal((name,), f"{name} could not be read: {type(error).__name__}: {error}"))
 
     def _survey(self, name: str) -> Survey:
@@ -166,7 +168,7 @@ class Mirror:
             return value is held
         return kind in _SCALARS and type(held) is kind and bool(value == held)
 
-    def _add_relatives(self, surveys: dict[str, Survey]) -> None:
+    def _add_relatives(self, surveys: dict[str, Survey], draft: ExportDraft) -> None:
         """Survey the shared names whose units touched what the surveyed names reach, until there are no more."""
         fresh = list(surveys)
         while fresh:
@@ -176,7 +178,9 @@ class Mirror:
             units |= {id(unit): unit for unit in self._shared.values() if not unit.ids.isdisjoint(reached)}
             found = chain.from_iterable(unit.names for unit in units.values())
             fresh = [name for name in dict.fromkeys(found) if name not in surveys and name in self._namespace]
-            surveys |= {name: self._survey(name) for name in fresh}
+            for name in fresh:
+                self._survey_into(surveys, name, draft)
+            fresh = [name for name in fresh if name in surveys]
 
     def _bound_together(self, wanted: set[str], groups: list[tuple[str, ...]]) -> set[str]:
         found = {name for group in groups if not wanted.isdisjoint(group) for name in group}
@@ -193,7 +197,8 @@ class Mirror:
             return
         try:
             pickled = self._pickle(names, surveys)
-        except Exception as error:  # noqa: BLE001 - a value's own reduction may raise anything
+        except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
+            _let_interrupts_pass(error)
             self._export_without_refused(names, surveys, limit_bytes, draft, error)
             return
         if known is not None and known.fingerprint == pickled.fingerprint:
@@ -211,7 +216,7 @@ class Mirror:
         surveys: dict[str, Survey],
         limit_bytes: int | None,
         draft: ExportDraft,
-        error: Exception,
+        error: BaseException,
     ) -> None:
         refused = dict.fromkeys(names, error) if len(names) == 1 else self._refused(names, surveys)
         if not refused:
@@ -223,12 +228,13 @@ class Mirror:
         for group in components(rest, surveys):
             self._export_group(group, surveys, limit_bytes, draft)
 
-    def _refused(self, names: tuple[str, ...], surveys: dict[str, Survey]) -> dict[str, Exception]:
-        refused: dict[str, Exception] = {}
+    def _refused(self, names: tuple[str, ...], surveys: dict[str, Survey]) -> dict[str, BaseException]:
+        refused: dict[str, BaseException] = {}
         for name in names:
             try:
                 self._pickle((name,), surveys)
-            except Exception as error:  # noqa: BLE001 - a value's own reduction may raise anything
+            except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
+                _let_interrupts_pass(error)
                 refused[name] = error
         return refused
 
@@ -282,7 +288,8 @@ class Mirror:
         self._replace(names)
         try:
             pickled = self._pickle(names, surveys, digests)
-        except Exception:  # noqa: BLE001 - it came in but would not go out again: then it is never "unchanged"
+        except BaseException as error:  # noqa: BLE001 - it came in but would not go out again: it is never "unchanged"
+            _let_interrupts_pass(error)
             self._record(names, surveys, tokens, None)
         else:
             self._record(names, surveys, pickled.tokens, pickled.fingerprint)
@@ -312,6 +319,12 @@ class Mirror:
         shared.fingerprint = None
         if not shared.names:
             self._identities.release(shared.tokens)
+
+
+def _let_interrupts_pass(error: BaseException) -> None:
+    """Raise a KeyboardInterrupt again; SystemExit and panics of compiled libraries are failures like others."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
 
 
 class _Gone:

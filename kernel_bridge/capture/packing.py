@@ -42,7 +42,7 @@ class Packing:
         memory = _memory(names, surveys)
         try:
             packed = pack((values, tracked, tokens.tobytes()), self._namespace, self._references, memory)
-        except Exception:
+        except BaseException:
             self._identities.sweep(tokens)
             raise
         hashes = tuple(digests.of(buffer) for buffer in packed.buffers)
@@ -51,7 +51,7 @@ class Packing:
         return Pickled(unit, fingerprint(packed.pickle, hashes), tokens)
 
 
-def why_not_here(error: Exception) -> str:
+def why_not_here(error: BaseException) -> str:
     """Say why a unit could not be unpickled on this side."""
     if isinstance(error, ModuleNotFoundError):
         return f"it needs the package {error.name}, which is not installed on this side; add it to the image"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import os
 import re
 import sys
@@ -16,6 +18,7 @@ from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import Export, PackedUnit
 from kernel_bridge.codecs.wire_units import BufferSender, Source, pack_units
 from kernel_bridge.errors import CellburstError
+from kernel_bridge.protocol.blobs import UnitHead
 from kernel_bridge.protocol.cells import METADATA_KEY, RESULT_NAME, CellReply, CellRequest, FileRef, HandleHead
 from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.wire import to_wire
@@ -73,7 +76,7 @@ class CellRunner:
         self._pager.begin(header, manifest)
         self._references.release(request.release)
         self._forget((*manifest.available, *manifest.gone))
-        self._namespace.builtins.refresh(self._pager.names() & vars(sys.modules["builtins"]).keys())
+        self._namespace.builtins.refresh(self._pager.names() & vars(builtins).keys())
         self._namespace.install_builtins()
         link_layers(request.layers)
         self.write_modules(request.modules, inline)
@@ -109,7 +112,7 @@ class CellRunner:
                 for name in extra:
                     dict.pop(self._namespace, name, None)
                 self._mirror.drop(extra)
-        heads = pack_units(home.units, sender)
+        heads = self._pack(home, sender)
         result = next((head for head in heads if RESULT_NAME in head.names), None)
         handles = tuple(self._keep(name, why, extra) for name, why in home.handles.items())
         return CellReply(
@@ -119,20 +122,54 @@ class CellRunner:
             handles=handles,
             result="unit" if result else "handle" if RESULT_NAME in home.handles else "",
             exception=next((head for head in heads if _EXCEPTION_NAME in head.names), None),
-            files=self._work.changes(sender, request.writeback_limit_bytes),
+            files=self._files(request, sender, home),
             paged=tuple(self._pager.paged.names),
             notices=tuple(home.notices),
             prepare_s=self._prepare_s,
             run_s=run_s,
         )
 
+    def _pack(self, home: _Home, sender: BufferSender) -> tuple[UnitHead, ...]:
+        """Put units on their way; those that find none stay, and the notebook gets handles."""
+        heads: list[UnitHead] = []
+        for unit in home.units:
+            try:
+                heads += pack_units([unit], sender)
+            except (CellburstError, OSError) as error:
+                self._mirror.drop(unit.names)
+                names = [name for name in unit.names if name != _EXCEPTION_NAME]
+                home.handles |= dict.fromkeys(names, f"could not be sent: {error}")
+        return tuple(heads)
+
+    def _files(self, request: CellRequest, sender: BufferSender, home: _Home) -> tuple[FileRef, ...]:
+        try:
+            return self._work.changes(sender, request.writeback_limit_bytes)
+        except (CellburstError, OSError) as error:
+            home.notices.append(f"files the cell wrote could not be sent: {error}")
+            return ()
+
+    def nothing_home(self, error: BaseException, run_s: float) -> CellReply:
+        """Answer a cell whose changes could not be collected; the values stay here, and the next cell tries again."""
+        self._mirror.drop(self._mirror.shared_names())
+        notice = f"what the cell changed could not be brought home: {type(error).__name__} while it was collected"
+        return CellReply(epoch=self.epoch, notices=(notice,), prepare_s=self._prepare_s, run_s=run_s)
+
+    def exit_code(self) -> int:
+        """Return what a process that the cell forked, and that came to the cell's end, exits with."""
+        outcome = self._kernel.outcome
+        error = outcome.error_in_exec if outcome is not None else None
+        code = (error.code or 0) if isinstance(error, SystemExit) else int(error is not None)
+        return code & 0xFF if isinstance(code, int) else 1
+
     def user_names(self) -> list[str]:
         """Return the names the user's code bound, in the order of their binding."""
         hidden = self._kernel.hidden_names
+        # A copy, made in one step: threads that a cell left behind bind names meanwhile.
         return [
             name
-            for name, value in self._namespace.items()
-            if not (name.startswith("__") and name.endswith("__"))
+            for name, value in dict.copy(self._namespace).items()
+            if isinstance(name, str)
+            and not (name.startswith("__") and name.endswith("__"))
             and not _HISTORY.match(name)
             and hidden.get(name, _MISSING) is not value
         ]
@@ -151,7 +188,11 @@ class CellRunner:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self._source.get(module.data, inline))
+            # A version of the same size, written in the same second, would be taken for the compiled one.
+            Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)
             changed.add(module.path.split("/")[0].removesuffix(".py"))
+        if changed:
+            importlib.invalidate_caches()
         for name in [name for name in sys.modules if name.split(".")[0] in changed] if changed else ():
             del sys.modules[name]
 

@@ -65,6 +65,7 @@ class Child:
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
         self._running = False
         self._timed_out = False
+        self._streams: list[CellStream] = []
         self._namespace = kernel.namespace
         self._references = KeptTable(session=config.session_id, place=_place(config))
         self._mirror = Mirror(self._namespace, references=self._references)
@@ -106,8 +107,10 @@ class Child:
             loop.call_soon_threadsafe(self._queue.put_nowait, message)
 
         def read() -> None:
-            self._pipe.read(deliver)
-            os._exit(0)  # the agent is gone: nobody can use what is here
+            try:
+                self._pipe.read(deliver)
+            finally:
+                os._exit(0)  # the agent is gone: nobody can use what is here
 
         threading.Thread(target=read, name="cellburst-pipe", daemon=True).start()
         self._send(STATE, "ready", {"epoch": self._cells.epoch})
@@ -131,7 +134,7 @@ class Child:
             outcome = self._kernel.shell_handlers[message.type](SHELL, b"", parent)
             if inspect.isawaitable(outcome):
                 await outcome
-        except Exception:  # noqa: BLE001 - as in ipykernel, a handler's failure must not end the kernel
+        except BaseException:  # noqa: BLE001 - as in ipykernel, a handler's failure must not end the kernel
             traceback.print_exc()
         self._status("idle", message)
 
@@ -153,27 +156,36 @@ class Child:
     async def _execute_here(self, message: Message, request: CellRequest) -> None:
         sender = BufferSender(arena=self._arena if request.shared_arena else None, blobs=self._blobs)
         try:
-            self._cells.prepare(request, message.header, message.buffers)
-        except CellburstError as error:
+            with self._pager.lock:
+                self._cells.prepare(request, message.header, message.buffers)
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             self._reply(message, _refusal(error), CellReply(epoch=self._cells.epoch), ())
             return
         content, run_s = await self._run_cell(message, request)
-        sys.stdout.flush()
-        reply = self._cells.collect(request, sender, run_s)
-        self._write_out()
+        if self._pipe.forked:  # the cell forked and went on in both processes; the session is the parent's
+            os._exit(self._cells.exit_code())
+        try:
+            with self._pager.lock:
+                reply = self._cells.collect(request, sender, run_s)
+        except BaseException as error:  # noqa: BLE001 - user objects may raise anything, KeyboardInterrupt included
+            traceback.print_exc()
+            sender, reply = self._sender(message), self._cells.nothing_home(error, run_s)
+        for stream in self._streams:
+            stream.write_out()
         self._reply(message, content, reply, tuple(sender.inline))
 
     async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
         code = str(message.content.get("code", ""))
         if METADATA_KEY not in message.metadata:
             self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
+        self._mend_streams()
         timer = self._start_timer(request.timeout_s)
         self._timed_out = False
         self._running = self._pager.cell_runs = True
         try:
             content, run_s = await self._cells.run(code, message.content)
-        except KeyboardInterrupt:  # it arrived a moment after the user's code had ended
-            content, run_s = _error("KeyboardInterrupt", ""), 0.0
+        except BaseException as error:  # noqa: BLE001 - an interrupt a moment after the user's code had ended, or an error in showing one
+            content, run_s = _error(type(error).__name__, _text(error)), 0.0
         finally:
             self._running = self._pager.cell_runs = False
             if timer is not None:
@@ -199,7 +211,7 @@ class Child:
 
     def _interrupted(self, _signal: int, _frame: object) -> None:
         if self._running:
-            raise KeyboardInterrupt
+            self._pipe.interrupts.arrived()
 
     def _handle_state(self, message: Message) -> None:
         answers: dict[str, Callable[[Message], None]] = {
@@ -209,15 +221,21 @@ class Child:
             "save_request": self._answer_save,
         }
         answer = answers.get(message.type)
-        if answer is not None:
-            answer(message)
+        if answer is None:
+            return
+        try:
+            with self._pager.lock:
+                answer(message)
+        except BaseException as error:  # noqa: BLE001 - a value's own code may raise anything: the namespace must live on
+            traceback.print_exc()
+            self._answer(message, {"why": _text(error), "failed": f"{type(error).__name__}: {_text(error)}"})
 
     def _answer_fetch(self, message: Message) -> None:
         sender = self._sender(message)
         try:
             head = self._pack_kept(str(message.content["key"]), sender)
-        except (CellburstError, KeyError) as error:
-            self._answer(message, {"unit": None, "why": str(error)})
+        except BaseException as error:  # noqa: BLE001 - the value's own reduction, or no place to put it
+            self._answer(message, {"unit": None, "why": _text(error)})
         else:
             self._answer(message, {"unit": to_wire(head), "why": ""}, tuple(sender.inline))
 
@@ -240,8 +258,9 @@ class Child:
         sender = self._sender(message)
         try:
             file = self._work.read(str(message.content["path"]), sender, 1 << 62)
-        except OSError as error:
-            self._answer(message, {"file": None, "why": f"{message.content['path']}: {error.strerror or error}"})
+        except (OSError, ValueError, CellburstError) as error:
+            why = getattr(error, "strerror", None) or error
+            self._answer(message, {"file": None, "why": f"{message.content['path']}: {why}"})
         else:
             self._answer(message, {"file": to_wire(file), "why": ""}, tuple(sender.inline))
 
@@ -251,14 +270,9 @@ class Child:
         self._answer(message, {"names": names})
 
     def _answer_save(self, message: Message) -> None:
-        try:
-            with self._namespace.plain():
-                report = self._saved.save(self._cells.user_names())
-        except Exception as error:  # noqa: BLE001 - a full disk, or a value's own reduction: the namespace must live on
-            traceback.print_exc()
-            self._answer(message, {"failed": f"{type(error).__name__}: {error}"})
-        else:
-            self._answer(message, to_wire(report))
+        with self._namespace.plain():
+            report = self._saved.save(self._cells.user_names())
+        self._answer(message, to_wire(report))
 
     def _sender(self, message: Message) -> BufferSender:
         shared = bool(message.content.get("shared_arena"))
@@ -300,17 +314,20 @@ class Child:
         for number, name in ((1, "stdout"), (2, "stderr")):
             stream = CellStream(name, number, self._publish_text, batcher)
             batcher.add(stream)
+            self._streams.append(stream)
             setattr(sys, name, stream)
         batcher.start()
+
+    def _mend_streams(self) -> None:
+        """Put our streams back where a cell left none, or a closed one: nothing could be shown, not even its error."""
+        for name, stream in zip(("stdout", "stderr"), self._streams, strict=True):
+            there = getattr(sys, name, None)
+            if not callable(getattr(there, "write", None)) or getattr(there, "closed", False):
+                setattr(sys, name, stream)
 
     def _publish_text(self, name: str, text: str) -> None:
         content = {"name": name, "text": text}
         self._pipe.send(Message(IOPUB, new_header("stream", "cellburst"), self._kernel.parent_header, {}, content))
-
-    def _write_out(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, CellStream):
-                stream.write_out()
 
     def _publish(self, msg_type: str, content: dict[str, Any], parent: Message) -> None:
         self._pipe.send(Message(IOPUB, new_header(msg_type, "cellburst"), parent.header, {}, content))
@@ -371,8 +388,19 @@ def _as_dict(message: Message) -> dict[str, Any]:
     }
 
 
-def _refusal(error: CellburstError) -> dict[str, Any]:
-    return _error(type(error).__name__, str(error))
+def _refusal(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, CellburstError):
+        return _error(type(error).__name__, str(error))
+    traceback.print_exc()
+    why = f"The container could not get ready for the cell: {type(error).__name__}: {_text(error)}"
+    return _error(CellburstError.__name__, why)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - its own __str__
+        return ""
 
 
 def _error(ename: str, evalue: str) -> dict[str, Any]:

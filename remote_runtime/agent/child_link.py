@@ -16,6 +16,7 @@ from kernel_bridge.protocol.messages import STATE, glance, peek_channel
 from remote_runtime.agent.pipe import DRAIN
 
 _READ_BYTES: Final = 1 << 20
+_PIPE_BYTES: Final = 64 << 10  # what a pipe holds unless somebody enlarged it
 
 
 class ChildLink:
@@ -100,7 +101,10 @@ class ChildLink:
 
     def _drain(self) -> None:
         for descriptor, name in self._pipes.items():
-            while data := self._read_pipe(descriptor):
+            # As much as a pipe holds, not until it is empty: a process that writes without end would keep us here.
+            left = _PIPE_BYTES
+            while left > 0 and (data := self._read_pipe(descriptor)):
+                left -= len(data)
                 text = self._decoders[name].decode(data)
                 if text:
                     self._on_text(name, text)

@@ -6,6 +6,7 @@ ahead what the cell's text names.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -64,7 +65,7 @@ class WorkDirectory:
         now = dict(self._scan())
         changed = [path for path, stamp in now.items() if self._known.get(path) != stamp]
         gone = [FileRef(path=path, size_bytes=0, deleted=True) for path in self._known if path not in now]
-        written = [self.read(path, sink, limit_bytes) for path in changed]
+        written = [file for path in changed if (file := self._read_if_there(path, sink, limit_bytes)) is not None]
         self._known = now
         return (*written, *gone)
 
@@ -80,6 +81,12 @@ class WorkDirectory:
             data: Any = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) if size_bytes else b""
         digest = xxhash.xxh3_128_hexdigest(data)
         return FileRef(path=path, size_bytes=size_bytes, digest=digest, data=sink.put(memoryview(data), digest))
+
+    def _read_if_there(self, path: str, sink: Sink, limit_bytes: int) -> FileRef | None:
+        try:
+            return self.read(path, sink, limit_bytes)
+        except OSError:  # a process that the cell left behind removed it meanwhile, or nobody may read it
+            return None
 
     def _inside(self, path: str) -> Path | None:
         target = (self.path / path).resolve()
@@ -98,7 +105,8 @@ class WorkDirectory:
                     if entry.name not in _SKIPPED:
                         pending.append(f"{name}/")
                 elif entry.is_file(follow_symlinks=False):
-                    yield name, _stamp(entry.stat(follow_symlinks=False))
+                    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                        yield name, _stamp(entry.stat(follow_symlinks=False))
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open" or getattr(self._busy, "here", False):

@@ -39,6 +39,10 @@ class PagingBuiltins(dict[str, Any]):
             return dict.__getitem__(self._namespace, name)
         return vars(builtins)[name]
 
+    def __getattr__(self, name: str) -> Any:
+        # In `__main__`, `__builtins__` is the module, and code asks it: hasattr(__builtins__, "__IPYTHON__").
+        return getattr(builtins, name)
+
 
 class Namespace(dict[str, Any]):
     """The user namespace. Reads by code page through `__builtins__`; reads by `get`, `in` and `copy` page here."""

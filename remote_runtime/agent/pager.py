@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from kernel_bridge.capture.units import AcceptReport
@@ -40,14 +43,17 @@ class Pager:
         self._saved = saved
         self._available: set[str] = set()
         self._refused: dict[str, str] = {}
-        self._lock = threading.RLock()
+        self._arriving: dict[str, ReceivedUnit] = {}  # here, but not unpickled yet
+        # Held while units are brought home or sent: a thread that a cell left behind may page meanwhile.
+        self.lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._forked)
         self.parent: dict[str, Any] = {}  # the running cell's header
         self.cell_runs = False
         self.paged = Paged()
 
     def names(self) -> set[str]:
         """Return the names that may be fetched now."""
-        return self._available | self._saved.names
+        return self._available | self._saved.names | self._arriving.keys()
 
     def begin(self, parent: dict[str, Any], manifest: ManifestChange) -> None:
         """Take over a cell's manifest."""
@@ -69,7 +75,11 @@ class Pager:
 
     def page(self, name: str) -> bool:
         """Fetch one name; False when there is none after all. Raises CannotTravel with the notebook's reason."""
-        with self._lock:
+        with self._alone(name):
+            if name in self._arriving:  # what is unpickled now runs code that reads what came with it
+                for failure in self._accept_arriving(self._arriving[name]).failures:
+                    raise CannotTravel(failure.reason)
+                return True
             if name in self._saved.names:
                 return self._saved.restore(name)
             if name not in self._available:
@@ -80,9 +90,10 @@ class Pager:
 
     def restore_all(self) -> None:
         """Bring everything saved back, for a cell that looks at the namespace as a whole."""
-        with self._lock:
+        with self.lock:
             for name in sorted(self._saved.names):
-                self._saved.restore(name)
+                with suppress(CannotTravel):  # the code that touches it is told why
+                    self._saved.restore(name)
 
     def ask(self, msg_type: str, content: dict[str, Any]) -> Message | None:
         """Ask the notebook something; None when nobody answers.
@@ -92,6 +103,20 @@ class Pager:
         """
         message = Message(STATE, new_header(msg_type, ""), self.parent, {}, content)
         return self._pipe.request(message, None if self.cell_runs else DEFAULTS.page_timeout_s)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        # Between cells not for ever: the main thread may hold the lock and wait for the very thread that asks.
+        while not self.lock.acquire(timeout=DEFAULTS.page_timeout_s):
+            if not self.cell_runs:
+                raise NameError(f"name {name!r} could not be fetched: others were, for {DEFAULTS.page_timeout_s:g} s")
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def _forked(self) -> None:
+        self.lock = threading.RLock()
 
     def _ask(self, name: str) -> bool:
         reply = self.ask("page_request", {"names": [name]})
@@ -111,9 +136,24 @@ class Pager:
     def take(self, heads: Sequence[Any], inline: Sequence[Buffer]) -> AcceptReport:
         """Bring units home and bind their names."""
         units = [unpack_unit(from_wire(UnitHead, head), inline, self._source) for head in heads]
-        report = self._accept(units)
+        self._arriving |= {name: unit for unit in units for name in unit.names}
+        try:
+            waiting = self._arriving.keys()
+            reports = [self._accept_arriving(unit) for unit in units if not waiting.isdisjoint(unit.names)]
+        finally:
+            for name in (name for unit in units for name in unit.names):
+                self._arriving.pop(name, None)
         names = [name for unit in units for name in unit.names]
         self.delivered(names)
         self.paged.names += names
         self.paged.bytes += sum(len(unit.pickle) + sum(map(len, unit.buffers)) for unit in units)
-        return report
+        return AcceptReport(
+            tuple(chain.from_iterable(report.bound for report in reports)),
+            tuple(chain.from_iterable(report.updated_in_place for report in reports)),
+            tuple(chain.from_iterable(report.failures for report in reports)),
+        )
+
+    def _accept_arriving(self, unit: ReceivedUnit) -> AcceptReport:
+        for name in unit.names:
+            self._arriving.pop(name, None)
+        return self._accept([unit])

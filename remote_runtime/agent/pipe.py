@@ -22,6 +22,7 @@ from typing import Final
 
 from kernel_bridge.protocol.framing import Frames, frame
 from kernel_bridge.protocol.messages import Buffer, Message, decode, encode
+from remote_runtime.agent.interrupts import Interrupts
 from remote_runtime.agent.unix_path import addressable
 
 DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
@@ -43,6 +44,7 @@ class Pipe:
     def __init__(self, sock: socket.socket, *, agent_socket: str) -> None:
         self._socket = sock
         self._agent_socket = agent_socket
+        self.interrupts = Interrupts()
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._owner = os.getpid()
@@ -58,7 +60,7 @@ class Pipe:
         if self.forked:
             return
         pieces = frame(encode(message), DRAIN if _pipes_hold_output() else 0)
-        with self._lock:
+        with self.interrupts.held(), self._lock:
             _send_all(self._socket, pieces)
 
     def request(self, message: Message, timeout_s: float | None = None) -> Message | None:
@@ -66,7 +68,12 @@ class Pipe:
         return self._ask_alone(message) if self.forked else self.ask(message, timeout_s)
 
     def ask(self, message: Message, timeout_s: float | None = None) -> Message | None:
-        """Send a message and wait until the reply whose parent it is arrives; a signal interrupts the wait."""
+        """Send a message and wait until the reply whose parent it is arrives; a signal interrupts the wait.
+
+        None when nobody answers in time, and in a forked process, whose questions go another way if they may be asked.
+        """
+        if self.forked:
+            return None
         waiting = self._waiting[message.id] = _Waiting()
         deadline_s = math.inf if timeout_s is None else monotonic() + timeout_s
         try:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import Export, PackedUnit, ReceivedUnit
+from kernel_bridge.errors import CannotTravel
 from kernel_bridge.protocol.wire import from_wire, to_wire
 from remote_runtime.agent.namespace import Namespace
 
@@ -59,6 +60,9 @@ class SavedState:
 
     def load(self) -> bool:
         """Read the index; False when there is no state."""
+        old = self._current.with_name("old")
+        if self._directory and old.exists() and not self._current.exists():  # it ended between two renames
+            old.rename(self._current)
         index = self._current / "index.json" if self._directory else None
         if index is None or not index.is_file():
             return False
@@ -160,6 +164,14 @@ class SavedState:
     def _bind(self, entry: Entry) -> None:
         self._entries.remove(entry)
         self._note_names()
+        try:
+            self._bind_values(entry)
+        except BaseException:  # an interrupt, or a package that is not there yet: it stays saved
+            self._entries.append(entry)
+            self._note_names()
+            raise
+
+    def _bind_values(self, entry: Entry) -> None:
         newer = {name: dict.get(self._namespace, name) for name in entry.outdated}
         unit = ReceivedUnit(
             names=tuple(entry.names),
@@ -167,7 +179,10 @@ class SavedState:
             buffers=tuple(_map(self._current / name) for name in entry.buffers),
             digests=tuple(entry.digests),
         )
-        self._mirror.accept([unit])
+        with self._namespace.plain():
+            report = self._mirror.accept([unit])
+        for failure in report.failures:
+            raise CannotTravel(failure.reason)
         self._mirror.drop([name for name in entry.names if name not in entry.shared or name in entry.outdated])
         for hidden, handle in entry.handles.items():
             value = dict.pop(self._namespace, hidden)

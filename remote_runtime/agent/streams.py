@@ -12,6 +12,7 @@ from typing import Any, Final
 
 BATCH_S: Final = 0.02
 BATCH_CHARS: Final = 32 << 10
+MESSAGE_CHARS: Final = 1 << 20
 _STARTS: Final = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"})
 
 
@@ -81,6 +82,10 @@ class CellStream(io.TextIOBase):
         self.write_out()
         return _Binary(self)
 
+    def close(self) -> None:
+        """Stay open: it is the cell's way to the notebook, and the next cell's."""
+        self.write_out()
+
     def writable(self) -> bool:
         """Say yes."""
         return True
@@ -134,8 +139,9 @@ class CellStream(io.TextIOBase):
         self._parts.clear()
         self._chars = 0
         self._last_s = monotonic()
-        if text:
-            self._publish(self._name, text)
+        # In pieces: what is larger than a frame could not be sent, ever.
+        for start in range(0, len(text), MESSAGE_CHARS):
+            self._publish(self._name, text[start : start + MESSAGE_CHARS])
 
     def _forked(self) -> None:
         self._lock = threading.RLock()

@@ -165,7 +165,7 @@ def describe_end(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"it exited with code {code}"
-    name = signal.Signals(-code).name
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
     if name == "SIGKILL":
         return "it was killed (SIGKILL): most often the host ran out of memory"
     crash = " (a crash in compiled code)" if name in ("SIGSEGV", "SIGBUS", "SIGABRT") else ""

@@ -126,18 +126,22 @@ class Container:
         return self.finish(self.submit(code, **request))
 
     def submit(self, code: str, **request: Any) -> Message:
-        names = [name for name in self.namespace if not name.startswith("__")]
+        sender = BufferSender(arena=self.arena)
+        units = pack_units(self.mirror.export(request.pop("ship", ())).units, sender)
+        names = [name for name in self.namespace if isinstance(name, str) and not name.startswith("__")]
         available = tuple(name for name in names if not self.mirror.is_current(name))
         asked = CellRequest(
             epoch=self.epoch,
             manifest=ManifestChange(full=False, available=available),
             writeback_limit_bytes=request.pop("limit_bytes", 1 << 24),
             shared_arena=True,
+            units=units,
             **request,
         )
         content = {"code": code, "allow_stdin": True}
         metadata = {METADATA_KEY: to_wire(asked)}
-        message = Message(SHELL, new_header("execute_request", "test"), {}, metadata, content)
+        header = new_header("execute_request", "test")
+        message = Message(SHELL, header, {}, metadata, content, tuple(sender.inline))
         self.plane.send(message)
         return message
 
