@@ -178,14 +178,23 @@ def _lifespan(plane: Plane) -> Callable[[FastAPI], AbstractAsyncContextManager[N
 class Stirring:
     """Notices that somebody asked for something, so that an embedded runtime does not leave just then."""
 
-    def __init__(self, app: ASGIApp, stir: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, stir: Callable[[int], None]) -> None:
         self._app = app
         self._stir = stir
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass everything on as it is: this adds no frame to a websocket's way."""
-        self._stir()
+        if scope["type"] == "http":
+            return self._answering(scope, receive, send)
         return self._app(scope, receive, send)
+
+    async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A build or an upload may take longer than an embedded runtime lingers."""
+        self._stir(1)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._stir(-1)
 
 
 def _process_provider(settings: Settings, inventory: Inventory, clock: Clock) -> ProcessProvider:

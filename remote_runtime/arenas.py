@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -33,15 +34,21 @@ class ArenaRoot:
 
 
 def open_arenas(runtime_dir: Path, chosen: Path | None = None) -> ArenaRoot:
-    """Make, or find, the directory: huge pages where root may mount them, else ordinary shared memory, else a disk."""
+    """Make, or find, the directory: huge pages where root may mount them, else ordinary shared memory, else a disk.
+
+    It is always one of our own below a chosen one, which may hold other things: ours is removed at the end.
+    """
+    key = hashlib.sha256(str(runtime_dir).encode()).hexdigest()[:16]
     if chosen is not None:
-        return _plain(chosen, "as configured")
+        return _plain(chosen / f"cellburst-{key}", "as configured")
     mount_point = runtime_dir / "arena"
     if _mount(mount_point):
         return ArenaRoot(path=mount_point, kind="tmpfs with huge pages", mounted=True)
     if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK):
-        key = str(runtime_dir).strip("/").replace("/", "-")
-        return _plain(_own(_SHARED_MEMORY / f"cellburst-{os.getuid()}") / key, "shared memory with ordinary pages")
+        try:
+            return _plain(_own(_SHARED_MEMORY / f"cellburst-{os.getuid()}") / key, "shared memory with ordinary pages")
+        except OSError as error:  # whoever took the name must not keep the runtime from starting
+            log.warning("no shared memory for arenas: %s", error)
     return _plain(mount_point, "files")
 
 
@@ -70,8 +77,8 @@ def _tool(name: str) -> str:
 
 
 def _plain(path: Path, kind: str) -> ArenaRoot:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return ArenaRoot(path=path, kind=kind)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ArenaRoot(path=_own(path), kind=kind)
 
 
 def _own(path: Path) -> Path:

@@ -40,9 +40,10 @@ def serve(settings: Settings, announce: IO[str]) -> None:
 
     Raises Conflict when one runs in this runtime directory already, BadOption for an address that cannot be had.
     """
-    settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(settings.runtime_dir), _listening(settings) as (listener, address):
+    _make_private(settings.runtime_dir)
+    _make_private(settings.data_dir)
+    # Two of them on one data directory would end each other's uploads and both adopt its containers.
+    with _only_one(settings.runtime_dir), _only_one(settings.data_dir), _listening(settings) as (listener, address):
         store = Store.open(settings.store_url, SystemClock(), settings.data_dir)
         try:
             _serve(settings, store, listener, address, announce)
@@ -52,7 +53,11 @@ def serve(settings: Settings, announce: IO[str]) -> None:
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, address: str, announce: IO[str]) -> None:
     token_file = settings.runtime_dir / "token"
-    store.tokens.register(_own_token(token_file), "this machine")
+    token = _own_token(token_file)
+    store.tokens.register(token, "this machine")
+    if store.tokens.authenticate(token) is None:  # somebody revoked it: the file needs another
+        token_file.unlink()
+        store.tokens.register(_own_token(token_file), "this machine")
     server = Server()
     with _arenas(settings, server) as arena:
         plane = create_plane(settings, store, arena, control_url=_dial(address), leave=server.leave)
@@ -139,13 +144,26 @@ class _Uvicorn(uvicorn.Server):
             self.should_exit = True
 
 
+def _make_private(directory: Path) -> None:
+    """Make a directory of ours that only we may enter: tokens, secrets and what cells made lie below."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.stat()
+        if found.st_uid != os.getuid():
+            raise BadOption(f"{directory} belongs to another user: set CELLBURST_DATA_DIR and CELLBURST_RUNTIME_DIR.")
+        if found.st_mode & 0o077:
+            directory.chmod(0o700)
+    except OSError as error:
+        raise BadOption(f"{directory} cannot be used: {error}.") from None
+
+
 @contextlib.contextmanager
-def _only_one(runtime_dir: Path) -> Iterator[None]:
-    with (runtime_dir / "runtime.lock").open("a") as file:
+def _only_one(directory: Path) -> Iterator[None]:
+    with (directory / "runtime.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Conflict(f"A runtime runs in {runtime_dir} already: `cellburst runtime status` shows it.") from None
+            raise Conflict(f"A runtime runs in {directory} already: `cellburst runtime status` shows it.") from None
         yield
 
 

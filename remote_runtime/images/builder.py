@@ -39,6 +39,7 @@ from remote_runtime.images.records import Environment, ImageStatus, Layer, Recor
 from remote_runtime.images.requirements import canonical, exact_pins, requirement_name
 from remote_runtime.images.uv import Progress, Uv
 
+_DIGEST_LENGTH: Final = 64
 _READY: Final = "cellburst-ready.json"  # written last: what has it is whole
 _COMPILED: Final = "cellburst-compiled"  # its modules are compiled
 
@@ -118,9 +119,10 @@ class Builder:
 
     def log(self, digest: str) -> str:
         """Return the build log of a recipe, an environment or a layer; raises NotFound."""
-        status = self._records.find(digest) if digest.isalnum() else None
+        known = digest.isalnum() and len(digest) == _DIGEST_LENGTH
+        status = self._records.find(digest) if known else None
         file = self._log_file(status.environment if status else digest)
-        if not digest.isalnum() or not file.is_file():
+        if not known or not file.is_file():
             raise NotFound(f"No image {digest[:12]} was built here.")
         return file.read_text(encoding="utf-8", errors="replace")
 

@@ -34,7 +34,7 @@ class Ender:
         """Save the state, then let the container go. The task ends when its end is written down, or failed to be."""
         if not live.is_ready and live.state is not ContainerState.HIBERNATING:
             return self.kill(live, why)  # it has no state yet
-        if not live.is_ending:
+        if live.ending is None or not live.is_ending:
             # Held from this moment: a cell that slipped in before the task's first step would be interrupted.
             self._parts.lines.hold(live.session_id)
             live.become(ContainerState.HIBERNATING)
@@ -44,15 +44,16 @@ class Ender:
     def kill(self, live: Live, why: str) -> asyncio.Task[None]:
         """Let the container go without saving; a hibernation under way waits for its state no longer."""
         self._give_up_saving(live, None)
-        if not live.is_ending:
+        if live.ending is None or not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._stopped(live, why), f"kill {live.id}")
         return live.ending
 
     def gone(self, live: Live, status: Status) -> asyncio.Task[None]:
         """Write down the end of a container that its provider no longer knows."""
         saved = saved_at_the_end(status) or said_before(live)
+        live.saved = live.saved or asyncio.get_running_loop().create_future()
         self._give_up_saving(live, saved)
-        if not live.is_ending:
+        if live.ending is None or not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._after_the_end(live, status, saved), f"end of {live.id}")
         return live.ending
 
@@ -65,9 +66,13 @@ class Ender:
         raise Conflict(f"Container {live.id} could not be ended; the runtime's log says why. Try again.")
 
     async def failed(self, live: Live, why: str) -> None:
-        """Write down that a container never came up."""
-        at_s = await self._release(live)
-        await self._record(live, at_s, why, ContainerState.FAILED)
+        """Let go of a container that never came up, and return when that is written down, or failed to be."""
+        if live.ending is None or not live.is_ending:
+            live.ending = self._parts.tasks.spawn(self._failed(live, why), f"failure of {live.id}")
+        await asyncio.wait([live.ending])
+
+    async def _failed(self, live: Live, why: str) -> None:
+        await self._record(live, await self._release(live), why, ContainerState.FAILED)
 
     async def _hibernate(self, live: Live, why: str) -> None:
         parts = self._parts
@@ -138,7 +143,11 @@ class Ender:
         await self._record(live, at_s, why, ContainerState.STOPPED)
 
     async def _stopped(self, live: Live, why: str) -> None:
-        await self._lose(live, await self._release(live), why)
+        at_s, saved = await self._release(live), said_before(live)
+        if saved is not None:
+            await self._keep(live, at_s, saved)
+        else:
+            await self._lose(live, at_s, why)
 
     async def _after_the_end(self, live: Live, status: Status, saved: Saved | None) -> None:
         await self._release(live)

@@ -33,6 +33,7 @@ class Reconciler:
         self._leave = leave
         self._nudged = asyncio.Event()
         self._quiet_since_s: float | None = None
+        self._asking = 0  # requests that are being answered
 
     async def run(self) -> None:
         """Look every tick, and at once when nudged, for ever: the body of an owned task."""
@@ -63,6 +64,7 @@ class Reconciler:
     async def step(self) -> None:
         """Do one round."""
         for live in self._parts.roster:
+            live.not_after(self._parts.clock.now())
             await self._look(live)
             await self._write_down(live)
         seen = [
@@ -77,6 +79,9 @@ class Reconciler:
 
     async def _look(self, live: Live) -> None:
         """Notice a container that has gone, or that has not been heard of for too long."""
+        if live.ending is not None and not live.is_ending:
+            self._ender.kill(live, "its end could not be written down before")
+            return
         if live.handle is None or live.state not in (*READY, ContainerState.HIBERNATING) or live.over.is_set():
             return
         provider = self._parts.providers[live.row.provider]
@@ -84,8 +89,6 @@ class Reconciler:
         silent_s = self._parts.clock.now() - live.heard_at_s
         if status.phase is Phase.GONE:
             self._ender.gone(live, status)
-        elif live.ending is not None and not live.is_ending:
-            self._ender.kill(live, "its end failed the first time")
         elif not live.agent_connected and silent_s > self._parts.settings.runtime_lost_after_s:
             self._ender.kill(live, f"nothing was heard of it for {silent_s:.0f} s")
 
@@ -125,16 +128,17 @@ class Reconciler:
         if not self._parts.settings.embedded:
             return
         now_s = self._parts.clock.now()
-        if len(self._parts.roster) or self._parts.lines.clients():
+        if len(self._parts.roster) or self._parts.lines.clients() or self._asking:
             self._quiet_since_s = None
-        elif self._quiet_since_s is None:
+        elif self._quiet_since_s is None or self._quiet_since_s > now_s:  # else the clock was set back
             self._quiet_since_s = now_s
         elif now_s - self._quiet_since_s >= self._parts.settings.linger_s:
             log.info("nothing is left: good bye")
             self._leave()
 
-    def stir(self) -> None:
-        """Somebody asked for something: the time until an embedded runtime leaves begins anew."""
+    def stir(self, more: int) -> None:
+        """So many more are asking for something: when none is, the time until an embedded runtime leaves begins."""
+        self._asking += more
         self._quiet_since_s = None
 
     async def _adopt(self, row: ContainerRow) -> None:

@@ -84,6 +84,14 @@ class Live:
         if self.is_ready:
             self.become(ContainerState.IDLE)
 
+    def not_after(self, now_s: float) -> None:
+        """Forget times that are yet to come: the clock was set back, and nothing may wait until it is there again."""
+        self.heard_at_s = min(self.heard_at_s, now_s)
+        if self.idle_since_s is not None:
+            self.idle_since_s = min(self.idle_since_s, now_s)
+        if self.client_gone_since_s is not None:
+            self.client_gone_since_s = min(self.client_gone_since_s, now_s)
+
     def seen(self, *, kernel_gone: bool) -> Seen:
         """Return it as the deciding functions want it."""
         return Seen(

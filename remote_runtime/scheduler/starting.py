@@ -76,12 +76,11 @@ class Starter:
 
     async def _has_none(self, session_id: str) -> bool:
         """Wait for the end of one that is ending; False when the session has one that stays, or keeps it after all."""
-        live = self._parts.roster.of(session_id)
-        if live is not None and live.ending is not None:
-            await asyncio.wait([live.ending])
-            if not live.over.is_set() and live.ending is not None:
+        while (live := self._parts.roster.of(session_id)) is not None and live.ending is not None:
+            if not live.is_ending:
                 raise Conflict("The session's container could not be ended; the runtime's log says why. Try again.")
-        return self._parts.roster.of(session_id) is None
+            await asyncio.wait([live.ending])
+        return live is None
 
     async def _bring_up(self, session_id: str) -> None:
         store = self._parts.store

@@ -256,7 +256,7 @@ def test_nothing_reaches_a_container_that_is_held(play: Play) -> None:
 
     async def story(stage: Stage) -> None:
         client, agent = await stage.pair()
-        stage.relay.hold(SESSION, True)
+        stage.relay.hold(SESSION)
         client.send(request(1))
         agent.send(output(1))
         await client.message()
@@ -264,6 +264,23 @@ def test_nothing_reaches_a_container_that_is_held(play: Play) -> None:
         await stage.relay.container_ended(SESSION, "hibernated", ())
         down = await client.hear(PeerDown)
         assert (down.why, down.final) == ("hibernated", True)
+
+    play(story)
+
+
+def test_what_was_held_is_sent_again_when_it_goes_on(play: Play) -> None:
+    """Both ends are told of each other anew, and the message that was stopped passes the second time."""
+
+    async def story(stage: Stage) -> None:
+        client, agent = await stage.pair()
+        stage.relay.hold(SESSION)
+        client.send(request(1))
+        await settled()
+        assert agent.messages() == []
+        await stage.relay.resume(SESSION)
+        assert (await client.hear(PeerUp)).received == 0
+        client.send(request(1))
+        assert await agent.message()
 
     play(story)
 

@@ -29,7 +29,7 @@ def directory() -> Iterator[Path]:
 class Runtime:
     """A control plane in a process of its own."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, **settings: str) -> None:
         self.directory = directory
         env = {
             **os.environ,
@@ -37,6 +37,7 @@ class Runtime:
             "CELLBURST_RUNTIME_DIR": str(directory / "run"),
             "CELLBURST_ARENA_DIR": str(directory / "arena"),
             "CELLBURST_LINGER_S": "600",
+            **settings,
         }
         command = [sys.executable, "-m", "remote_runtime", "serve", *arguments]
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -104,3 +105,53 @@ def test_a_bad_setting_is_named(directory: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, "CELLBURST_IDLE_AFTER_S is 'soon': it wants a number.\n")
+
+
+def test_two_never_share_a_data_directory(directory: Path) -> None:
+    """Another place for the socket does not make it another runtime: they would both adopt the same containers."""
+    with Runtime(directory) as runtime:
+        runtime.facts()
+        with Runtime(directory, CELLBURST_RUNTIME_DIR=str(directory / "elsewhere")) as second:
+            status, _, complaint = second.ended()
+            assert (status, f"runs in {directory / 'data'} already" in complaint) == (1, True)
+
+
+def test_what_it_keeps_is_for_its_owner_only(directory: Path) -> None:
+    """Also in directories that were there, with the modes of the day; nobody else may look into what cells made."""
+    for name in ("data", "run"):
+        (directory / name).mkdir(mode=0o755)
+    with Runtime(directory) as runtime:
+        runtime.facts()
+        assert [(directory / name).stat().st_mode & 0o777 for name in ("data", "run")] == [0o700, 0o700]
+
+
+def test_a_chosen_arena_directory_keeps_what_else_is_there(directory: Path) -> None:
+    """The runtime removes its own folder in it at its end, and nothing more."""
+    (directory / "arena").mkdir()
+    (directory / "arena" / "somebody's file").write_text("mine")
+    with Runtime(directory, "--embedded") as runtime:
+        runtime.facts()
+        transport = httpx2.HTTPTransport(uds=str(directory / "run" / "runtime.sock"), retries=20)
+        with httpx2.Client(transport=transport, base_url="http://localhost") as http:
+            assert http.get("/healthz").status_code == 200  # it has begun, so a signal ends it in good order
+        assert len(list((directory / "arena").iterdir())) == 2
+        runtime.process.send_signal(signal.SIGTERM)
+        runtime.ended()
+    assert [path.name for path in (directory / "arena").iterdir()] == ["somebody's file"]
+
+
+def test_a_revoked_token_of_this_machine_is_replaced(directory: Path) -> None:
+    """Revoking it ends who copied it; the next start writes another into the file."""
+    token_file = directory / "run" / "token"
+    tokens = []
+    for _ in range(2):
+        with Runtime(directory, "--host", "127.0.0.1") as runtime:
+            address, token = runtime.facts()["address"], token_file.read_text()
+            tokens.append(token)
+            transport = httpx2.HTTPTransport(retries=20)
+            headers = {"Authorization": f"Bearer {token}"}
+            with httpx2.Client(transport=transport, base_url=address, headers=headers, trust_env=False) as http:
+                [own] = [row for row in http.get("/v1/tokens").json() if row["name"] == "this machine"]
+                assert http.delete(f"/v1/tokens/{own['id']}").status_code == 204
+        (directory / "run" / "runtime.json").unlink()
+    assert tokens[0] != tokens[1]
