@@ -69,7 +69,7 @@ def _set_out(sessions: Sessions, name: str, handle: Handle) -> Moving:
 
 
 def _pass(ref: BufferRef, each: Moving, session: RemoteSession, sender: BufferSender) -> BufferRef:
-    """Send one buffer on by the shortest way: a blob is where everyone finds it, a file of an arena gets a second name."""
+    """Send one buffer on by the shortest way: everyone finds a blob, and a file of an arena gets a second name."""
     if ref.inline is not None:
         return sender.put(inline_buffer(ref, each.inline))
     if not _in_arena(ref):

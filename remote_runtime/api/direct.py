@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_TRANSPORT: Final = "cellburst.transport"
+_WIRE: Final = "cellburst.wire"
 
 
 class Protocol(H11Protocol):
@@ -23,7 +23,8 @@ class Protocol(H11Protocol):
         app: Any = self.app
 
         async def told(scope: Any, receive: Any, send: Any) -> None:
-            await app({**scope, _TRANSPORT: transport}, receive, send)
+            # The headers as uvicorn has them: those of the application's scope are a copy.
+            await app({**scope, _WIRE: (transport, scope["headers"])}, receive, send)
 
         self.app = told
 
@@ -33,12 +34,12 @@ def take_over(request: Request) -> socket.socket | None:
 
     The connection serves no further request. Call it when `receive` has just returned: what follows is unread then.
     """
-    transport = request.scope.get(_TRANSPORT)
+    transport, headers = request.scope.get(_WIRE, (None, []))
     if transport is None or transport.is_closing() or transport.get_extra_info("sslcontext") is not None:
         return None
     transport.pause_reading()
     # The parser waits for bytes it will not see; so uvicorn is to say and do what it does for `Connection: close`.
-    request.scope["headers"].append((b"connection", b"close"))
+    headers.append((b"connection", b"close"))
     taken = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     taken.setblocking(False)
     return taken

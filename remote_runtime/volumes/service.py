@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, TooLarge
+from kernel_bridge.protocol.messages import Buffer
 from remote_runtime.store.named import VolumeRows, check_name
 from remote_runtime.store.rows import VolumeRow
 from remote_runtime.volumes.paths import DEPTH_LIMIT, Walk, open_regular, parts_of, walking
@@ -153,7 +154,7 @@ class FileWriter:
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self._file = os.fdopen(descriptor, "wb", buffering=1 << 20)
 
-    def write(self, *chunks: bytes) -> None:
+    def write(self, *chunks: Buffer) -> None:
         """Take the next bytes; raises TooLarge as soon as the limit is passed."""
         self._size_bytes += sum(map(len, chunks))
         if self._size_bytes > self._limit_bytes:

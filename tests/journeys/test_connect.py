@@ -1,4 +1,4 @@
-"""The runtime on another machine: served by hand, connected to by URL, with shared memory or, from elsewhere, without."""
+"""The runtime on another machine: served by hand, connected to by URL, with shared memory or without."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_ext import load_ipython_extension, notebook, unload_ipython_extension
-from kernel_bridge.client import buffers
 from kernel_bridge.cli.main import main as cellburst
+from kernel_bridge.client import buffers
 
 pytestmark = pytest.mark.timeout(240)
 numpy = pytest.importorskip("numpy")
@@ -90,9 +90,7 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Kernel]:
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Kernel]:
     """A kernel of a user who has no runtime yet, in a folder of its own."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     for name in ("config", "data"):
@@ -100,7 +98,8 @@ def kernel(
     folder = tmp_path / "notebook"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(notebook, "kernel_id", lambda made=uuid.uuid4().hex: made)  # one for each kernel, as if it were a process
+    kernel_id = uuid.uuid4().hex  # one for each kernel, as if it were a process
+    monkeypatch.setattr(notebook, "kernel_id", lambda: kernel_id)
     shell = InteractiveShell()
     load_ipython_extension(shell)
     yield Kernel(shell, capsys)
@@ -154,10 +153,8 @@ def test_files_travel_both_ways(connected: Kernel) -> None:
     assert Path("out.txt").read_text() == "SEVEN"
 
 
-def test_volumes_and_secrets_are_the_hosts(
-    connected: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The command line reaches the connected runtime too; a cell finds the volume as a folder, the secret as a variable."""
+def test_volumes_and_secrets_are_the_hosts(connected: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command line reaches the connected runtime too; a cell finds the volume and the secret."""
     (tmp_path / "notes.txt").write_text("kept")
     for words in (["secret", "create", "keys", "WORD=hush-hush"], ["volume", "create", "shelf"]):
         assert cellburst(words) in (0, None)
@@ -218,7 +215,9 @@ def test_large_files_from_elsewhere(elsewhere: None, connected: Kernel) -> None:
     """Files above what a message carries go as blobs, both ways."""
     content = os.urandom(5_000_000)
     Path("large.bin").write_bytes(content)
-    connected.run("%%gpu A100\nfrom pathlib import Path\nn = Path('back.bin').write_bytes(Path('large.bin').read_bytes()[::-1])")
+    connected.run(
+        "%%gpu A100\nfrom pathlib import Path\nn = Path('back.bin').write_bytes(Path('large.bin').read_bytes()[::-1])"
+    )
     assert Path("back.bin").read_bytes() == content[::-1]
 
 
