@@ -1,6 +1,7 @@
 """A warm one-line cell: through the control plane, as a whole `%%gpu` cell, and in a local ipykernel, in one run.
 
-Three ways, interleaved round by round so that whatever else the machine does meets all of them:
+Three ways, in five interleaved blocks of 60 cells each, so that whatever else the machine does meets all of them and
+every way is measured warm:
 
 local    execute_request to its execute_reply, jupyter_client's blocking client and a local ipykernel
 relay    the same through channel, control plane, agent and kernel child, and back
@@ -66,7 +67,7 @@ class Way:
 def main() -> int:
     """Measure, print, keep; fail when the relay misses the promise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=400, help="cells of each way")
+    parser.add_argument("--cells", type=int, default=300, help="cells of each way")
     parser.add_argument("--no-check", action="store_true", help="do not fail when the promise is missed")
     chosen = parser.parse_args()
     with own_runtime(), local_kernel() as local, relay() as through, magic() as whole:
@@ -79,7 +80,7 @@ def main() -> int:
     return int(found["relay"]["ratio"] > PROMISE and not chosen.no_check)
 
 
-def interleave(ways: dict[str, Way], cells: int, warm_up: int = 30, batch: int = 10) -> dict[str, list[float]]:
+def interleave(ways: dict[str, Way], cells: int, warm_up: int = 30, batch: int = 60) -> dict[str, list[float]]:
     """Time each way in turns, a few cells a turn; return seconds."""
     for way in ways.values():
         for _ in range(warm_up):

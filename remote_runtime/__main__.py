@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from remote_runtime.settings import Settings
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and serve; return the exit status."""
     options = _parser().parse_args(arguments)
+    # Until the server listens to signals, and again after: what was begun is cleared up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = _settings(options)
         logs.set_up(settings.log_level)
         serve(settings, sys.stdout)
-    except KeyboardInterrupt:  # it has ended in good order; its caller knows why
-        return 130
+    except KeyboardInterrupt:
+        return 0
     except CellburstError as error:
         sys.stderr.write(f"{error}\n")
         return 1

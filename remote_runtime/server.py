@@ -133,6 +133,8 @@ class _Uvicorn(uvicorn.Server):
         self._asked += 1
         if not self._hibernates or self._asked > 1 or not self.started:
             super().handle_exit(sig, frame)
+            # Uvicorn would raise it again at its end: our process would die of it before it has cleared up.
+            self._captured_signals.clear()
             return
         log.info("told to end by %s", signal.Signals(sig).name)
         self._plane.parts.tasks.spawn_soon(self._stop, "stop")

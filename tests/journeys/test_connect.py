@@ -34,6 +34,11 @@ class Host:
 
     url: str
     token: str
+    data: Path
+
+    def blobs(self) -> int:
+        """Count what it has stored."""
+        return sum(len(path.name) == 64 for path in (self.data / "blobs").rglob("*"))
 
 
 class Kernel:
@@ -82,7 +87,7 @@ def host() -> Iterator[Host]:
                 made = subprocess.run(
                     _command("token", "create", "notebook"), env=env, check=True, capture_output=True, text=True
                 )
-                yield Host(url, made.stdout.strip())
+                yield Host(url, made.stdout.strip(), Path(folder) / "data")
                 subprocess.run(_command("runtime", "stop"), env=env, check=True, capture_output=True)
                 it.wait(timeout=30)
             finally:
@@ -191,13 +196,15 @@ def test_nobody_there_is_one_line(kernel: Kernel, monkeypatch: pytest.MonkeyPatc
     _one_line(shown)
 
 
-def test_large_buffers_from_elsewhere(elsewhere: None, connected: Kernel) -> None:
+def test_large_buffers_from_elsewhere(elsewhere: None, connected: Kernel, host: Host) -> None:
     """20 MB go out as a blob, are changed there, and come home into the same array."""
+    before = host.blobs()
     connected.run("import numpy\ndata = numpy.ones(2_500_000); same = data")
     connected.run("%%gpu A100\ndata *= 3\nsize = data.nbytes")
     assert connected["data"] is connected["same"]
     assert connected["size"] == 20_000_000
     assert float(connected["data"].sum()) == 7_500_000.0
+    assert host.blobs() - before == 2  # as it went, and as it came back
     connected.run("data[0] = 7")
     connected.run("%%gpu A100\nfirst = float(data[0]); rest = float(data[1:].sum())")
     assert (connected["first"], connected["rest"]) == (7.0, 7_499_997.0)
@@ -221,33 +228,35 @@ def test_large_files_from_elsewhere(elsewhere: None, connected: Kernel) -> None:
     assert Path("back.bin").read_bytes() == content[::-1]
 
 
-def test_a_value_moves_from_session_to_session(connected: Kernel) -> None:
+def test_a_value_moves_from_session_to_session(connected: Kernel, host: Host) -> None:
     """Through the arena: the other session gets the bytes; the notebook has unpickled nothing, and keeps its handle."""
-    _moves(connected)
+    _moves(connected, host, blobs=0)
 
 
 def test_a_value_moves_as_blobs_from_elsewhere(elsewhere: None, connected: Kernel, host: Host) -> None:
     """Its blobs are where both sessions find them: none is stored again."""
-    _moves(connected)
+    _moves(connected, host, blobs=1)
 
 
-def _moves(kernel: Kernel) -> None:
+def _moves(kernel: Kernel, host: Host, *, blobs: int) -> None:
+    """Let a cell use what another session left; `blobs`: how many the host then has more."""
     kernel.run(
         "%%gpu A100 --leave load\nimport os, numpy\n"
         "class Here:\n    def __reduce__(self): return os.getpid, ()\n"
-        "load = {'where': Here(), 'bulk': numpy.arange(2_500_000), 'small': numpy.ones(9)}"
+        "load = {'where': Here(), 'bulk': numpy.arange(2_500_000)[::-1].copy(), 'small': numpy.ones(9)}"
     )
-    handle = kernel["load"]
+    handle, before = kernel["load"], host.blobs()
     printed = kernel.run(
         "%%gpu cpu\nimport os\n"
         "unpickled_here = load['where'] == os.getpid()\n"
         "total = int(load['bulk'].sum()) + int(load['small'].sum())"
     )
     assert f"load was copied from {handle.info.session}" in printed
+    assert host.blobs() - before == blobs
     assert kernel["unpickled_here"]
     assert kernel["total"] == 2_500_000 * 2_499_999 // 2 + 9
     assert kernel["load"] is handle
-    assert "copied" not in kernel.run("%%gpu cpu\nlast = int(load['bulk'][-1])")
+    assert "copied" not in kernel.run("%%gpu cpu\nlast = int(load['bulk'][0])")
     assert kernel["last"] == 2_499_999
 
 

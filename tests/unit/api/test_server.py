@@ -95,6 +95,18 @@ def test_it_listens_on_a_port(directory: Path) -> None:
             assert http.get("/v1/runtime").status_code == 401
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_told_to_end_clears_up(directory: Path, signum: int) -> None:
+    """Also one started by hand: no address is left, no memory, and no traceback is shown."""
+    with Runtime(directory, "--host", "127.0.0.1", "--port", "0", CELLBURST_ARENA_DIR="") as runtime:
+        runtime.facts()
+        runtime.process.send_signal(signum)
+        status, _, complaint = runtime.ended()
+        assert (status, "Traceback" in complaint) == (0, False)
+        assert not (directory / "run" / "runtime.json").exists()
+        assert not (directory / "run" / "arena").is_mount()
+
+
 def test_a_bad_setting_is_named(directory: Path) -> None:
     """One line, no traceback."""
     done = subprocess.run(
