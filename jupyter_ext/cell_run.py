@@ -156,7 +156,6 @@ class _CellRun:
             exported = shipment.export(session, cell)
         terms = shipment.CellTerms(
             writeback_limit_bytes=self.sessions.preferences.writeback_limit or session.writeback_limit_bytes,
-            directory=directory(),
             timeout_s=self.sessions.preferences.timeout,
         )
         moved = partial(moves.hand_on, session, self._moving)

@@ -36,7 +36,6 @@ class CellTerms:
     """What a cell's line and the notebook's preferences say about its running."""
 
     writeback_limit_bytes: int
-    directory: str
     timeout_s: float | None = None
 
 
@@ -84,11 +83,9 @@ def pack(
         may_change=_may_change(session, cell, exported),
         check_all=cell.dynamic,
         out=options.names_out,
-        force_out=options.names_out or (),
         leave=options.names_leave,
         release=session.references.take_released(session.info.id),
         writeback_limit_bytes=terms.writeback_limit_bytes,
-        directory=terms.directory,
         layers=tuple(session.layers),
         modules=tuple(_with_data(ref, data, sender) for ref, data in modules),
         files=files,

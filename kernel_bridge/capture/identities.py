@@ -26,13 +26,14 @@ class Identities:
         self._prefix = int.from_bytes(os.urandom(4), "big") << 32
         self._count = 0
         self._anchors: dict[int, Anchor] = {}
-        self._tokens: dict[int, int] = {}
+        self._tokens: dict[int, int] = {}  # by id: it outlives the object, so the anchor has the last word
+        self._ids: dict[int, int] = {}  # the other way round: a dead object's id is still to be taken out
         self._uses: Counter[int] = Counter()
 
     def token_of(self, value: object) -> int:
         """Return the number of an object, a new one if it has none."""
         token = self._tokens.get(id(value))
-        if token is not None and self._anchors[token]() is value:
+        if token is not None and self.object_of(token) is value:
             return token
         self._count += 1
         token = self._prefix | self._count
@@ -49,6 +50,7 @@ class Identities:
         self._unbind(token)
         self._anchors[token] = anchor(value)
         self._tokens[id(value)] = token
+        self._ids[token] = id(value)
 
     def retain(self, tokens: Iterable[int]) -> None:
         """Count one more unit that mentions these."""
@@ -71,10 +73,9 @@ class Identities:
             self._anchors.pop(token, None)
 
     def _unbind(self, token: int) -> None:
-        found = self._anchors.get(token)
-        value = None if found is None else found()
-        if value is not None and self._tokens.get(id(value)) == token:
-            del self._tokens[id(value)]
+        place = self._ids.pop(token, None)
+        if place is not None and self._tokens.get(place) == token:
+            del self._tokens[place]
 
 
 class _Strong:

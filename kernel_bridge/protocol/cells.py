@@ -56,11 +56,9 @@ class CellRequest:
     may_change: tuple[str, ...] = ()  # delivered names the cell may reach: compared afterwards
     check_all: bool = False  # the cell is dynamic: compare every delivered name
     out: tuple[str, ...] | None = None  # bring home only these
-    force_out: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()  # keep these remote whatever their size
     release: tuple[str, ...] = ()  # handles nobody holds any more
     writeback_limit_bytes: int = 0
-    directory: str = ""  # the notebook's working directory
     layers: tuple[str, ...] = ()  # package layers, in the order of their making
     modules: tuple[FileRef, ...] = ()  # local modules by content; paths relative to the module root
     files: tuple[FileRef, ...] = ()  # files the cell names and the container lacks

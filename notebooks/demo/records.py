@@ -39,7 +39,8 @@ def containers_told(records: Records) -> Iterator[str]:
         ran = [cell for cell in records.cells if cell.container_id == container]
         life = lines[0].ended_at_s - lines[0].started_at_s
         uses = ", ".join(f"{use} {_seconds(lines, use):.1f} s" for use in ("active", "idle"))
-        yield f"{container}  lived {life:5.1f} s ({uses}) and ran {len(ran)} cells"
+        cells = f"{len(ran)} cell{'s' if len(ran) != 1 else ''}"
+        yield f"{container}  lived {life:5.1f} s ({uses}) and ran {cells}"
 
 
 def bill(records: Records) -> Iterator[str]:

@@ -31,7 +31,7 @@ from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.sessions import SessionInfo, SessionSpec, SessionState
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
-TERMS = CellTerms(writeback_limit_bytes=1 << 20, directory="")
+TERMS = CellTerms(writeback_limit_bytes=1 << 20)
 
 
 class Pair:
