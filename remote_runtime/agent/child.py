@@ -87,7 +87,7 @@ class Child:
     def run(self) -> None:
         """Serve until the agent is gone."""
         self._replace_streams()
-        self._kernel.attach(self._pipe.send, self._pipe.ask)
+        self._kernel.attach(self._publish_in_order, self._pipe.ask)
         self._namespace.attach(self._pager.page, self._pager.names)
         self._cells.epoch = self._config.epoch
         self._saved.load()
@@ -324,6 +324,12 @@ class Child:
             there = getattr(sys, name, None)
             if not callable(getattr(there, "write", None)) or getattr(there, "closed", False):
                 setattr(sys, name, stream)
+
+    def _publish_in_order(self, message: Message) -> None:
+        """Send a display, an error or a comm after what was printed before it."""
+        for stream in self._streams:
+            stream.write_out()
+        self._pipe.send(message)
 
     def _publish_text(self, name: str, text: str) -> None:
         content = {"name": name, "text": text}

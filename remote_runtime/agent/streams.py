@@ -129,12 +129,14 @@ class CellStream(io.TextIOBase):
                 self._batcher.wake()
 
     def write_out(self) -> None:
-        """Send what is held back, now."""
-        if self._chars and os.getpid() == self._owner:
+        """Send what is held back, now; when this returns, what another thread was sending has been sent too."""
+        if os.getpid() == self._owner:
             with self._lock:
                 self._send()
 
     def _send(self) -> None:
+        if not self._parts:
+            return
         text = "".join(self._parts)
         self._parts.clear()
         self._chars = 0

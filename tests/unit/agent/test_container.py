@@ -81,6 +81,14 @@ def test_output_of_subprocesses_keeps_its_place(start: Start) -> None:
     assert container.text() == expected
 
 
+def test_displays_keep_their_place(start: Start) -> None:
+    """A display comes after what was printed before it, held back or not."""
+    container = start()
+    container.run("from IPython.display import display\nfor i in range(20):\n    print(i)\n    display(i)")
+    texts = [m.content.get("text") or m.content["data"]["text/plain"] + "!" for m in container.output]
+    assert "".join(texts) == "".join(f"{i}\n{i}!" for i in range(20))
+
+
 def test_a_hundred_thousand_lines_arrive(start: Start) -> None:
     """No line is lost, flushed or not."""
     container = start()
