@@ -17,7 +17,7 @@ import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from kernel_bridge.protocol.framing import Frames, frame
@@ -27,6 +27,7 @@ from remote_runtime.agent.unix_path import addressable
 
 DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
 _READ_BYTES: Final = 1 << 20
+_EMPTIED_WITHIN_MS: Final = 20
 _IOV_MAX: Final = 512
 
 
@@ -59,9 +60,9 @@ class Pipe:
         """Send a message; in a forked process it is dropped (its output goes through the pipes instead)."""
         if self.forked:
             return
-        pieces = frame(encode(message), DRAIN if _pipes_hold_output() else 0)
+        pieces = encode(message)
         with self.interrupts.held(), self._lock:
-            _send_all(self._socket, pieces)
+            _send_all(self._socket, frame(pieces, 0 if _pipes_emptied() else DRAIN))
 
     def request(self, message: Message, timeout_s: float | None = None) -> Message | None:
         """Ask from wherever user code runs and wait for the answer; None when there is nobody to answer in time."""
@@ -126,8 +127,16 @@ class Pipe:
         return None
 
 
-def _pipes_hold_output() -> bool:
-    return any(_pending_bytes(descriptor) for descriptor in (1, 2))
+def _pipes_emptied() -> bool:
+    """Wait a moment until the agent has read what was written before; who writes without end is not outwaited.
+
+    The flag alone would not do: what is written after the frame could be in the pipe, too, when the agent sees it.
+    """
+    for _ in range(_EMPTIED_WITHIN_MS):
+        if not any(_pending_bytes(descriptor) for descriptor in (1, 2)):
+            return True
+        sleep(0.001)
+    return False
 
 
 def _pending_bytes(descriptor: int) -> int:
