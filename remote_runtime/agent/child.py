@@ -170,8 +170,7 @@ class Child:
         except BaseException as error:  # noqa: BLE001 - user objects may raise anything, KeyboardInterrupt included
             traceback.print_exc()
             sender, reply = self._sender(message), self._cells.nothing_home(error, run_s)
-        for stream in self._streams:
-            stream.write_out()
+        self._write_out()
         self._reply(message, content, reply, tuple(sender.inline))
 
     async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
@@ -327,9 +326,12 @@ class Child:
 
     def _publish_in_order(self, message: Message) -> None:
         """Send a display, an error or a comm after what was printed before it."""
+        self._write_out()
+        self._pipe.send(message)
+
+    def _write_out(self) -> None:
         for stream in self._streams:
             stream.write_out()
-        self._pipe.send(message)
 
     def _publish_text(self, name: str, text: str) -> None:
         content = {"name": name, "text": text}
