@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kernel_bridge.errors import NoCapacity
-from kernel_bridge.protocol.resources import ANY, CPU, CardChoice, GpuRequest
-from remote_runtime.providers.base import Stock
+from kernel_bridge.errors import BadOption, NoCapacity
+from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.resources import ANY, CPU, CardChoice, GpuRequest, show_size
+from remote_runtime.providers.base import Ground, Stock
 
 WAYS_ON: Final = (
     "Declare a simulated card with `%gpu_config simulate={card}`, connect to a GPU host with `%gpu_connect URL`, "
@@ -41,6 +42,24 @@ def place(request: GpuRequest, stocks: Sequence[Stock], cpu_provider: str) -> Pl
     for choice, stock in fitting:
         return _placed(choice, stock, waits=True)
     raise NoCapacity(refusal(request, stocks))
+
+
+def check_room(cpu: float, memory_bytes: int, ground: Ground) -> None:
+    """Refuse what this host could never give; raises NoCapacity, or BadOption for memory no kernel starts in.
+
+    They are limits, not reservations: containers share what there is, so nobody waits for them.
+    """
+    if 0 < memory_bytes < DEFAULTS.least_memory_bytes:
+        least = show_size(DEFAULTS.least_memory_bytes)
+        raise BadOption(f"`--memory`: {show_size(memory_bytes)} is too little, a kernel takes at least {least}.")
+    too_much = [f"{cpu:g} cores"] if 0 < ground.cores < cpu else []
+    too_much += [show_size(memory_bytes)] if 0 < ground.memory_bytes < memory_bytes else []
+    if too_much:
+        raise NoCapacity(
+            f"No {' and '.join(too_much)} here: a container on {ground.place} can have up to "
+            f"{ground.cores:g} cores and {show_size(ground.memory_bytes)} of memory. "
+            "Ask for less with `--cpu` or `--memory`, or connect to a larger host with `%gpu_connect URL`."
+        )
 
 
 def free_stocks(offered: Sequence[Stock], held: Mapping[tuple[str, str], int]) -> tuple[Stock, ...]:

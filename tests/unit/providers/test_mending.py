@@ -1,4 +1,4 @@
-"""The line after *not isolated*: something a person can run."""
+"""The line after a weak isolation: something a person can run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,26 @@ def kernel(**settings: str):
     return read
 
 
-@pytest.mark.parametrize(("embedded", "then"), [(True, "%gpu_connect URL"), (False, "for each person")])
-def test_it_is_a_command(embedded: bool, then: str) -> None:
-    """A notebook's own runtime is mended by one of another user, a server by one for each person."""
-    line = mend(embedded=embedded, read=kernel())
-    assert "`sudo -iu cellburst cellburst runtime serve --host 127.0.0.1`" in line
-    assert then in line
+@pytest.mark.parametrize(
+    ("word", "embedded", "said"),
+    [
+        ("sandboxed", False, ""),
+        ("confined", True, ""),
+        ("confined", False, "`sudo cellburst runtime serve`"),
+        ("open", True, "(no pivot_root)"),
+    ],
+)
+def test_it_says_what_is_weaker(word: str, embedded: bool, said: str) -> None:
+    """One person's own runtime needs no root; several people's does; a host without walls says what it lacks."""
+    line = mend(word, "no pivot_root", embedded=embedded, read=kernel())
+    assert said in line
+    assert bool(said) == bool(line)
     assert "\n" not in line
-    assert "sysctl" not in line
+
+
+def test_what_the_operator_chose_is_said() -> None:
+    """Without walls by choice, the line names the choice."""
+    assert "CELLBURST_SANDBOX=on" in mend("open", "", embedded=False, read=kernel())
 
 
 @pytest.mark.parametrize(
@@ -46,8 +58,8 @@ def test_it_is_a_command(embedded: bool, then: str) -> None:
 def test_closed_user_namespaces_are_named(
     settings: dict[str, str], opens: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where volumes cannot be shown, the setting that opens them is said; root needs none."""
+    """The setting that opens them is said to an ordinary user; root needs none."""
     monkeypatch.setattr(os, "getuid", lambda: 1000)
-    assert f"`sudo sysctl -w {opens}`" in mend(embedded=True, read=kernel(**settings))
+    assert f"`sudo sysctl -w {opens}`" in mend("open", "unshare", embedded=True, read=kernel(**settings))
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert "sysctl" not in mend(embedded=True, read=kernel(**settings))
+    assert "sysctl" not in mend("open", "unshare", embedded=True, read=kernel(**settings))
