@@ -29,7 +29,7 @@ from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.images import ImageRecipe
 from remote_runtime.images.bytecode import BytecodeStore, compile_once
 from remote_runtime.images.environment import EnvironmentPlan, plan_environment
-from remote_runtime.images.files import unpack
+from remote_runtime.images.files import FILE_STEPS, read_file_set, unpack
 from remote_runtime.images.flights import Flights, exclusive
 from remote_runtime.images.installer import Installer
 from remote_runtime.images.interpreter import find_interpreter, own_minor
@@ -37,10 +37,10 @@ from remote_runtime.images.kernel_packages import KERNEL_PACKAGES, closure_pins,
 from remote_runtime.images.pip_config import PipOptions
 from remote_runtime.images.records import Environment, ImageStatus, Layer, Records, write_json
 from remote_runtime.images.requirements import canonical, exact_pins, requirement_name
+from remote_runtime.images.shelf import ENV, FILES, LAYERS, READY, Shelf
 from remote_runtime.images.uv import Progress, Uv
 
 _DIGEST_LENGTH: Final = 64
-_READY: Final = "cellburst-ready.json"  # written last: what has it is whole
 _COMPILED: Final = "cellburst-compiled"  # its modules are compiled
 
 
@@ -62,6 +62,7 @@ class Builder:
         self._compiling = Flights()
         self._background: set[asyncio.Task[None]] = set()
         self._interpreters: dict[str, str] = {}
+        self.shelf = Shelf(self._root, lambda: self._flights.keys() | self._compiling.keys())
 
     async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
         """Return the environment of a recipe, built if it is not there; lines of the build go to `progress`.
@@ -74,6 +75,7 @@ class Builder:
         )
         interpreter = await self._interpreter(plan.python)
         digest = plan.digest(interpreter)
+        self.shelf.use(ENV, digest)  # before the look at it: from here on it cannot be taken
         status = ImageStatus(
             digest=recipe.digest,
             label=recipe.label,
@@ -105,6 +107,7 @@ class Builder:
         pins, relabelled = exact_pins(wanted, self._options.has_wheel)
         digest = _layer_digest(environment, pins)
         path = self._root / "layers" / digest
+        self.shelf.use(LAYERS, digest)
         cached = _is_ready(path)
         if not cached:
             # Another build of a package than the notebook's (`+cpu` here, CUDA there) needs other packages.
@@ -112,6 +115,13 @@ class Builder:
             await self._joined("layers", digest, build, progress)
         self._compile_soon(path, str(environment.python), path, environment.version)
         return Layer(digest=digest, path=path, requirements=pins, cached=cached, seconds=_seconds() - began)
+
+    def names_of(self, recipe: ImageRecipe) -> frozenset[str]:
+        """Return what a session with this recipe starts from, as the shelf names it."""
+        status = self._records.find(recipe.digest)
+        local = (read_file_set(step) for step in recipe.steps if step.kind in FILE_STEPS)
+        made = {f"{ENV}/{status.environment}"} if status is not None else set()
+        return frozenset(made | {f"{FILES}/{item.digest}" for item in local})
 
     def images(self) -> list[ImageStatus]:
         """Return the recipes this host was asked for, the latest first."""
@@ -193,11 +203,13 @@ class Builder:
         target.mkdir(exist_ok=True)  # a layer of nothing
         if self._bytecode.restore(site, version):
             (target / _COMPILED).touch()
-        write_json(target / _READY, {"version": version})
+        write_json(target / READY, {"version": version})
 
     def _environment(self, digest: str, plan: EnvironmentPlan, *, cached: bool, seconds: float) -> Environment:
         path = self._root / "env" / digest
         files = self._root / "files"
+        for item in (*plan.files, *plan.sources):
+            self.shelf.use(FILES, item.digest)
         return Environment(
             digest=digest,
             path=path,
@@ -252,7 +264,7 @@ def _notebook_constraints() -> tuple[str, ...]:
 
 
 def _is_ready(path: Path) -> bool:
-    return (path / _READY).is_file()
+    return (path / READY).is_file()
 
 
 def _settle(half_done: Path, final: Path) -> None:

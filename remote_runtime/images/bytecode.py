@@ -65,9 +65,10 @@ class BytecodeStore:
         complete = True
         for key, _ in _distributions(site):
             kept = self.root / version / key
-            if kept.is_dir():
+            try:
+                os.utime(kept)  # wanted
                 _copy_tree(kept, site)
-            else:
+            except FileNotFoundError:  # never kept, or evicted just now
                 complete = False
         return complete
 

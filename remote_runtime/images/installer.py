@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from kernel_bridge.errors import BuildFailed
 from remote_runtime.images.environment import EnvironmentPlan, Install
-from remote_runtime.images.pip_config import PipOptions
+from remote_runtime.images.pip_config import PipOptions, has_credentials, redact
 from remote_runtime.images.uv import Progress, Uv, UvRefused, build_failed
 
 
@@ -41,14 +44,19 @@ class Installer:
 
     async def _install(self, install: Install, where: Sequence[str], progress: Progress) -> None:
         """Exact versions come out of uv's cache without asking the index (0.25 s) where they are all there."""
-        command = ["--link-mode", "hardlink", *where, *self._limits(install.constraints), "--", *install.requirements]
+        # Arguments are visible to every user of the host: what holds a password goes in a file.
+        hidden = [requirement for requirement in install.requirements if has_credentials(requirement)]
+        shown = [requirement for requirement in install.requirements if requirement not in hidden]
+        command = ["--link-mode", "hardlink", *where, *self._limits(install.constraints)]
         environment = self.options.environment(install.index)
-        if install.is_exact and await self._from_cache(command, environment, progress):
-            return
-        try:
-            await self.uv.run(["pip", "install", *command], environment, progress)
-        except UvRefused as refused:
-            raise build_failed(refused, install.requirements) from refused
+        with self._private_file(hidden) as named:
+            command += [*named, "--", *shown]
+            if install.is_exact and await self._from_cache(command, environment, progress):
+                return
+            try:
+                await self.uv.run(["pip", "install", *command], environment, progress)
+            except UvRefused as refused:
+                raise build_failed(refused, install.requirements) from refused
 
     async def _from_cache(self, command: Sequence[str], environment: dict[str, str], progress: Progress) -> bool:
         """Install without the network; False, and nothing said, when something is missing."""
@@ -61,6 +69,19 @@ class Installer:
             progress(line)
         return True
 
+    @contextmanager
+    def _private_file(self, requirements: Sequence[str]) -> Iterator[list[str]]:
+        """Write requirements where only we can read them, for as long as uv runs; yield the arguments that name it."""
+        if not requirements:
+            yield []
+            return
+        file = self.scratch / f"requirements-{uuid4().hex}.txt"
+        _write_private(file, "\n".join(map(_one_line, requirements)))
+        try:
+            yield ["--requirements", str(file)]
+        finally:
+            file.unlink(missing_ok=True)
+
     def _limits(self, constraints: tuple[str, ...]) -> list[str]:
         if not constraints:
             return []
@@ -68,6 +89,19 @@ class Installer:
         file = self.scratch / f"constraints-{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
         if not file.is_file():
             half_done = file.with_suffix(f".{uuid4().hex}")
-            half_done.write_text(text)
+            _write_private(half_done, text)
             half_done.replace(file)
         return ["--constraints", str(file)]
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(text)
+
+
+def _one_line(requirement: str) -> str:
+    """Refuse what would be more than one requirement in a file, or an option; raises BuildFailed."""
+    text = requirement.strip()
+    if text.startswith("-") or len(text.splitlines()) != 1:
+        raise BuildFailed(f"`{redact(text[:80])}` is no requirement. Correct the packages and run the cell again.")
+    return text

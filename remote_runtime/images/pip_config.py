@@ -26,7 +26,7 @@ _OUR_CHOICE: Final = re.compile(
     r"UV_(PYTHON|PROJECT\w*|WORKING_DIR|SYSTEM_PYTHON|BREAK_SYSTEM_PACKAGES|TARGET|PREFIX|COMPILE_BYTECODE|VENV_\w+"
     r"|REQUIRE_HASHES|INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|PRERELEASE)\Z"
 )
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,11 @@ def config_files(env: Mapping[str, str], prefix: str = sys.prefix) -> list[Path]
     ]
     last = [Path(env["PIP_CONFIG_FILE"])] if env.get("PIP_CONFIG_FILE") else []
     return [*files, Path(prefix) / "pip.conf", *last]
+
+
+def has_credentials(text: str) -> bool:
+    """Tell whether a URL in the text names a user or a password."""
+    return _CREDENTIALS.search(text) is not None
 
 
 def redact(text: str) -> str:

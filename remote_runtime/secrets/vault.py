@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import secrets
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -23,64 +22,62 @@ VERSION: Final = "v1:"
 
 
 class Vault:
-    """Seals the values of a secret. Its name is bound in: a sealed text moved to another name does not open."""
+    """Seals the values of a secret. Its name is bound in: a sealed text moved to another name does not open.
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise BadRequest(f"The master key wants {KEY_BYTES} bytes in base64, not {len(key)}.")
-        self._cipher = AESGCM(key)
+    The first key seals, every key opens. `lock` is held by whoever writes what was sealed: with it held, the keys and
+    what lies in the database change together.
+    """
+
+    def __init__(self, *keys: bytes) -> None:
+        self.lock = threading.Lock()
+        self._ciphers: tuple[AESGCM, ...] = ()
+        self.use(*keys)
 
     @classmethod
     def from_text(cls, text: str) -> Vault:
-        """Take the key from CELLBURST_MASTER_KEY; raises BadRequest, without repeating it, when it is none."""
-        try:
-            return cls(base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True))
-        except binascii.Error:
-            raise BadRequest("The master key is not base64: make one with `openssl rand -base64 32`.") from None
+        """Take the keys from a text; raises BadRequest, without repeating it, when it is none."""
+        return cls(*read_keys(text))
 
-    @classmethod
-    def from_file(cls, path: Path) -> Vault:
-        """Take the key from a file, made on first use; raises BadRequest when others than its owner may read it."""
-        _make_key(path)
-        if path.stat().st_mode & 0o077:
-            raise BadRequest(f"Others can read the master key {path}: run `chmod 600` on it.")
-        return cls.from_text(path.read_text(encoding="ascii"))
+    def use(self, *keys: bytes) -> None:
+        """Have other keys from now on; raises BadRequest for one of the wrong length."""
+        for key in keys or (b"",):
+            if len(key) != KEY_BYTES:
+                raise BadRequest(f"The master key wants {KEY_BYTES} bytes in base64, not {len(key)}.")
+        self._ciphers = tuple(map(AESGCM, keys))
 
     def seal(self, name: str, values: Mapping[str, str]) -> str:
         """Return the values as text that only this key and name open."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, json.dumps(dict(values)).encode(), _bound(name))
+        sealed = self._ciphers[0].encrypt(nonce, json.dumps(dict(values)).encode(), _bound(name))
         return VERSION + base64.b64encode(nonce + sealed).decode("ascii")
 
     def open(self, name: str, sealed: str) -> dict[str, str]:
         """Return the values; raises CellburstError when the key or the name is another."""
-        try:
+        with suppress(binascii.Error, ValueError):
             raw = base64.b64decode(sealed.removeprefix(VERSION), validate=True)
-            plain = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(name))
-        except (InvalidTag, binascii.Error, ValueError):
-            raise CellburstError(
-                f"The secret {name!r} does not open with this master key: "
-                "bring the old key back, or write the secret anew with `cellburst secret create`."
-            ) from None
-        values: dict[str, str] = json.loads(plain)
-        return values
+            for cipher in self._ciphers:
+                with suppress(InvalidTag):
+                    plain = cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(name))
+                    values: dict[str, str] = json.loads(plain)
+                    return values
+        raise CellburstError(
+            f"The secret {name!r} does not open with this master key: "
+            "bring the old key back, or write the secret anew with `cellburst secret create`."
+        )
+
+
+def read_keys(text: str) -> tuple[bytes, ...]:
+    """Return the keys of a text, separated by commas or white space; raises BadRequest without repeating it."""
+    words = text.replace(",", " ").split()
+    try:
+        return tuple(base64.b64decode(_plain(word), validate=True) for word in words)
+    except binascii.Error:
+        raise BadRequest("The master key is not base64: make one with `openssl rand -base64 32`.") from None
+
+
+def _plain(word: str) -> str:
+    return word.replace("-", "+").replace("_", "/")
 
 
 def _bound(name: str) -> bytes:
     return f"cellburst secret {name}".encode()
-
-
-def _make_key(path: Path) -> None:
-    """Write a fresh key unless there is one. It appears whole: of two processes that try at once, one wins."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)))
-        file.flush()
-        os.fsync(descriptor)
-    with suppress(FileExistsError):
-        os.link(temporary, path)
-    temporary.unlink()

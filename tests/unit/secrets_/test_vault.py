@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kernel_bridge.errors import BadRequest, CellburstError, NotFound, TooLarge
 from remote_runtime.clock import SystemClock
+from remote_runtime.secrets.master_key import GivenKey
 from remote_runtime.secrets.service import KEY_LIMIT_CHARS, KEYS_LIMIT, VALUE_LIMIT_CHARS, Secrets
 from remote_runtime.secrets.vault import Vault
 from remote_runtime.store import Store, sqlite_url
@@ -41,24 +42,6 @@ def test_another_name_key_or_text_does_not_open() -> None:
         assert "very secret" not in str(caught.value)
 
 
-def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
-    """A second start reads the first's key."""
-    path = tmp_path / "keys" / "master.key"
-    sealed = Vault.from_file(path).seal("a", {"K": "v"})
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert Vault.from_file(path).open("a", sealed) == {"K": "v"}
-    assert [file.name for file in path.parent.iterdir()] == ["master.key"]
-
-
-def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
-    """The message says what to run."""
-    path = tmp_path / "master.key"
-    Vault.from_file(path)
-    path.chmod(0o644)
-    with pytest.raises(BadRequest, match="chmod 600"):
-        Vault.from_file(path)
-
-
 @pytest.mark.parametrize("text", ["", "not base64!", base64.b64encode(b"short").decode()])
 def test_a_bad_key_is_refused_without_being_repeated(text: str) -> None:
     """A master key in the environment with a typing error does not land in a log."""
@@ -78,7 +61,7 @@ def test_both_kinds_of_base64_are_taken() -> None:
 @pytest.fixture
 def secrets(tmp_path: Path):  # type: ignore[no-untyped-def]
     store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
-    yield Secrets(store.secrets, VAULT)
+    yield Secrets(store.secrets, GivenKey(base64.b64encode(bytes(32)).decode()))
     store.close()
 
 
