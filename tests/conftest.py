@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from remote_runtime.store import Store, sqlite_url
+from tests.postgres import Postgres, cluster
+from tests.stores import StillClock
 
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -38,6 +43,36 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, started when the first test wants it."""
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind there is."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "store.sqlite3")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url()
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """Time for the store, which passes when the test says so."""
+    return StillClock()
+
+
+@pytest.fixture
+def store(store_url: str, clock: StillClock, tmp_path: Path) -> Iterator[Store]:
+    """A store on each database."""
+    opened = Store.open(store_url, clock, tmp_path / "data")
+    yield opened
+    opened.close()
 
 
 def _installed() -> bool:

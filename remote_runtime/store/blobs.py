@@ -1,9 +1,15 @@
-"""Blobs: immutable files named by their BLAKE3 hash, and one row each."""
+"""Blobs: immutable files named by their BLAKE3 hash, and one row each.
+
+Equal bytes are kept once, whoever put them; but who did not put them here does not learn that they are here.
+"""
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,51 +24,63 @@ from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.messages import Buffer
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
-from remote_runtime.store.rows import BlobRow
+from remote_runtime.store.holdings import BLOB, held, hold, let_go
+from remote_runtime.store.rows import OWNER, BlobRow
 from remote_runtime.store.schema import BLOBS
 
 USED_WITHIN_S: Final = 3600.0  # how exact `used_at_s` is
 
 
 class Blobs:
-    """The blobs of one data directory: a row exists only when its file is whole."""
+    """The blobs of one data directory, as one owner sees them: a row exists only when its file is whole."""
 
     def __init__(self, database: Database, clock: Clock, directory: Path) -> None:
         self._database = database
         self._clock = clock
         self._directory = directory
+        self._owner = OWNER
+        self._together = threading.Lock()  # a blob's row and its file come and go as one
         self._incoming = directory / "incoming"
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self._incoming.iterdir():  # uploads that an earlier process did not finish
             left_over.unlink(missing_ok=True)
 
+    def of(self, owner: str) -> Blobs:
+        """Return the blobs as another owner sees them."""
+        other = copy.copy(self)
+        other._owner = owner
+        return other
+
     def get(self, digest: str) -> BlobRow:
-        """Return one blob's row; raises NotFound, or BadRequest for what is not a digest."""
+        """Return one blob's row; raises NotFound if this owner never put it, BadRequest for what is not a digest."""
         with self._database.reading() as connection:
-            statement = select(BLOBS).where(BLOBS.c.digest == _digest(digest))
+            mine = held(self._owner, BLOB, BLOBS.c.digest)
+            statement = select(BLOBS).where((BLOBS.c.digest == _digest(digest)) & mine)
             found = connection.execute(statement).mappings().one_or_none()
         if found is None:
             raise NotFound(f"There is no blob {digest}.")
         return row(BlobRow, found)
 
     def missing(self, digests: Iterable[str]) -> tuple[str, ...]:
-        """Return those that are not here, in the order asked; the others count as used now."""
+        """Return those that this owner never put here, in the order asked; the others count as used now."""
         asked = tuple(dict.fromkeys(map(_digest, digests)))
         here: dict[str, float] = {}
         with self._database.reading() as connection:
             for part in _parts(asked):
-                found = connection.execute(select(BLOBS.c.digest, BLOBS.c.used_at_s).where(BLOBS.c.digest.in_(part)))
+                mine = BLOBS.c.digest.in_(part) & held(self._owner, BLOB, BLOBS.c.digest)
+                found = connection.execute(select(BLOBS.c.digest, BLOBS.c.used_at_s).where(mine))
                 here.update((digest, used_at_s) for digest, used_at_s in found)
         # Kept to the hour: asking comes before every cell and must not wait for a writer.
-        self._used([digest for digest, used_at_s in here.items() if used_at_s < self._clock.now() - USED_WITHIN_S])
-        return tuple(digest for digest in asked if digest not in here)
+        stale = [digest for digest, used_at_s in here.items() if used_at_s < self._clock.now() - USED_WITHIN_S]
+        gone = frozenset(stale) - self._used(stale)  # evicted between the look and now
+        return tuple(digest for digest in asked if digest not in here or digest in gone)
 
     def path(self, digest: str) -> Path:
         """Return where the blob's file is, or would be."""
         return self._directory / digest[:2] / _digest(digest)
 
     def open(self, digest: str) -> IO[bytes]:
-        """Open a blob for reading; raises NotFound."""
+        """Open a blob for reading, whoever put it: ask `get` first. Raises NotFound."""
         try:
             return self.path(digest).open("rb")
         except FileNotFoundError:
@@ -86,28 +104,49 @@ class Blobs:
         with self._database.reading() as connection:
             return tuple(row(BlobRow, found) for found in connection.execute(statement).mappings())
 
-    def delete(self, digest: str) -> None:
-        """Let a blob go. One that is not there is success."""
-        with self._database.writing() as connection:
-            connection.execute(delete(BLOBS).where(BLOBS.c.digest == _digest(digest)))
-        self.path(digest).unlink(missing_ok=True)
+    def delete(self, digest: str, unless_used_since_s: float = math.inf) -> bool:
+        """Let a blob go, for everyone, unless it was used after that; tell whether it went."""
+        unused = (BLOBS.c.digest == _digest(digest)) & (BLOBS.c.used_at_s <= unless_used_since_s)
+        with self._together:
+            with self._database.writing() as connection:
+                if not connection.execute(delete(BLOBS).where(unused)).rowcount:
+                    return False
+                let_go(connection, BLOB, digest)
+            self.path(digest).unlink(missing_ok=True)
+        return True
 
-    def _used(self, digests: Sequence[str]) -> None:
+    def sweep(self, before_s: float) -> int:
+        """Remove files older than that which have no row: an upload that ended between the two. Return their bytes."""
+        swept = 0
+        for path in [path for path in self._directory.glob("[0-9a-f][0-9a-f]/*") if path.stat().st_mtime < before_s]:
+            with self._together, self._database.reading() as connection:
+                if connection.execute(select(BLOBS.c.digest).where(BLOBS.c.digest == path.name)).first() is None:
+                    swept += path.stat().st_size
+                    path.unlink()
+        return swept
+
+    def _used(self, digests: Sequence[str]) -> frozenset[str]:
+        """Note that these are used now; return those that are there."""
+        found: set[str] = set()
         if digests:
             with self._database.writing() as connection:
                 for part in _parts(digests):
                     used = update(BLOBS).where(BLOBS.c.digest.in_(part)).values(used_at_s=self._clock.now())
-                    connection.execute(used)
+                    found.update(connection.execute(used.returning(BLOBS.c.digest)).scalars())
+        return frozenset(found)
 
     def _keep(self, digest: str, size_bytes: int, temporary: Path) -> BlobRow:
         """Give a whole file its name, then its row: a crash between the two loses nothing but the upload."""
         target = self.path(digest)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary.replace(target)
         now_s = self._clock.now()
         values = {"digest": digest, "size_bytes": size_bytes, "created_at_s": now_s, "used_at_s": now_s}
-        with self._database.writing() as connection:
-            self._database.insert_new(connection, BLOBS, values)
+        with self._together:
+            temporary.replace(target)
+            with self._database.writing() as connection:
+                if not self._database.insert_new(connection, BLOBS, values):
+                    connection.execute(update(BLOBS).where(BLOBS.c.digest == digest).values(used_at_s=now_s))
+                hold(self._database, connection, self._owner, BLOB, digest)
         return self.get(digest)
 
 

@@ -61,7 +61,7 @@ class Cells:
         """End every cell that still ran in a container that is gone; return them as they were."""
         caught = (CELLS.c.container_id == container_id) & CELLS.c.ended_at_s.is_(None)
         with self._database.writing() as connection:
-            found = connection.execute(select(CELLS).where(caught)).mappings().all()
+            found = connection.execute(select(CELLS).where(caught).with_for_update()).mappings().all()
             connection.execute(update(CELLS).where(caught).values(ended_at_s=at_s, status=CellStatus.LOST))
         return tuple(row(CellRow, mapping) for mapping in found)
 

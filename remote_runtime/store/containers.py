@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from kernel_bridge.errors import NotFound
 from kernel_bridge.protocol.ids import new_id
@@ -13,7 +13,7 @@ from kernel_bridge.protocol.sessions import ContainerState
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
 from remote_runtime.store.rows import ContainerRow, NewContainer
-from remote_runtime.store.schema import CONTAINERS
+from remote_runtime.store.schema import CELLS, CONTAINERS
 
 LEASE_S: Final = 30.0
 
@@ -83,12 +83,25 @@ class Containers:
         """Record a sign of life; False when it has ended."""
         return self._change(container_id, CONTAINERS.c.ended_at_s.is_(None), heartbeat_at_s=at_s) is not None
 
+    def shift_live(self, by_s: float, before_s: float) -> None:
+        """Move the times of containers that run, and of their cells, up to `before_s` when the clock was set."""
+        live = CONTAINERS.c.ended_at_s.is_(None)
+        of_live = CELLS.c.container_id.in_(select(CONTAINERS.c.id).where(live))
+        with self._database.writing() as connection:
+            for column in (CELLS.c.submitted_at_s, CELLS.c.started_at_s, CELLS.c.ended_at_s):
+                old = of_live & (column <= before_s)
+                connection.execute(update(CELLS).where(old).values({column: column + by_s}))
+            for column in (CONTAINERS.c.created_at_s, CONTAINERS.c.started_at_s, CONTAINERS.c.heartbeat_at_s):
+                old = live & (column <= before_s)
+                connection.execute(update(CONTAINERS).where(old).values({column: column + by_s}))
+
     def ended(self, container_id: str, at_s: float, cause: str, state: ContainerState = ContainerState.STOPPED) -> bool:
         """Record the end, once: True for the call that did. An end is never before the start."""
-        current = self.get(container_id)
-        at_s = max(at_s, current.started_at_s or current.created_at_s)
+        self.get(container_id)
+        began = func.coalesce(CONTAINERS.c.started_at_s, CONTAINERS.c.created_at_s)
+        at = case((began > at_s, began), else_=at_s)
         alive = CONTAINERS.c.ended_at_s.is_(None)
-        return self._change(container_id, alive, ended_at_s=at_s, cause=cause, state=state) is not None
+        return self._change(container_id, alive, ended_at_s=at, cause=cause, state=state) is not None
 
     def _change(self, container_id: str, condition: Any, **values: Any) -> ContainerRow | None:
         statement = update(CONTAINERS).where(CONTAINERS.c.id == container_id, condition).values(**values)

@@ -26,16 +26,21 @@ class Ledger:
         """
         with self._database.writing() as connection:
             billed = select(CONTAINERS.c.billed).where(CONTAINERS.c.id == container_id)
-            if connection.execute(billed).scalar_one_or_none():
+            # Held to the end: of two who close at once, the second finds it billed.
+            if connection.execute(billed.with_for_update()).scalar_one_or_none():
                 return 0
             new = sum(self._database.insert_new(connection, LEDGER, asdict(entry)) for entry in entries)
             connection.execute(update(CONTAINERS).where(CONTAINERS.c.id == container_id).values(billed=True))
             return new
 
-    def entries(self, session_id: str | None = None, since_s: float = 0.0) -> tuple[LedgerEntry, ...]:
-        """Return lines of containers that ended at or after then, oldest first, of one session or of all."""
+    def entries(
+        self, session_id: str | None = None, since_s: float = 0.0, owner: str | None = None
+    ) -> tuple[LedgerEntry, ...]:
+        """Return lines of containers that ended at or after then, oldest first, of one session, one owner, or all."""
         order = (LEDGER.c.ended_at_s, LEDGER.c.container_id, LEDGER.c.resource, LEDGER.c.use)
         statement = _within(select(LEDGER), session_id, since_s).order_by(*order)
+        if owner is not None:
+            statement = statement.where(LEDGER.c.owner == owner)
         with self._database.reading() as connection:
             return tuple(row(LedgerEntry, found) for found in connection.execute(statement).mappings())
 
@@ -44,6 +49,13 @@ class Ledger:
         statement = _within(select(func.coalesce(func.sum(LEDGER.c.cost_microusd), 0)), session_id, since_s)
         with self._database.reading() as connection:
             return int(connection.execute(statement).scalar_one())
+
+    def spent_by_resource(self) -> dict[tuple[str, bool], int]:
+        """Return the sum of all lines in micro-dollars, by resource and by whether it was simulated."""
+        columns = (LEDGER.c.resource, LEDGER.c.simulated)
+        statement = select(*columns, func.sum(LEDGER.c.cost_microusd)).group_by(*columns).order_by(*columns)
+        with self._database.reading() as connection:
+            return {(resource, bool(flag)): int(cost) for resource, flag, cost in connection.execute(statement)}
 
     def by_day(self, since_s: float = 0.0) -> dict[int, int]:
         """Return micro-dollars by day, as whole days since 1970 in UTC of when the containers ended."""

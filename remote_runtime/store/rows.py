@@ -10,7 +10,11 @@ from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.sessions import ContainerState, SessionSpec, SessionState
 from remote_runtime.billing.prices import Rates
 
-OWNER: Final = "owner"  # the scope that may do everything, and the name of whoever owns a one-person runtime
+OWNER: Final = "owner"  # the scope that may do everything with what is its own, and the owner of a one-person runtime
+READ: Final = "read"  # look at it, never run or change anything
+RUN: Final = "run"  # cells, images and volumes; not tokens or secrets
+ADMIN: Final = "admin"  # everything of everyone, and the runtime itself
+SCOPES: Final = (READ, RUN, OWNER, ADMIN)  # of people's tokens; each may what those before it may
 CONTAINER_SCOPE: Final = "container:"  # followed by the container's id
 
 
@@ -171,6 +175,7 @@ class TokenRow:
     created_at_s: float
     expires_at_s: float | None
     revoked_at_s: float | None
+    last_used_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,14 +194,24 @@ class Principal:
 
     @property
     def is_owner(self) -> bool:
-        """Tell whether this is a person's token, which may do everything."""
-        return self.scope == OWNER
+        """Tell whether this is a person's token that may do everything with what is that person's."""
+        return self.may(OWNER)
+
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether this is a token for everything of everyone."""
+        return self.may(ADMIN)
+
+    def may(self, scope: str) -> bool:
+        """Tell whether this is a person's token of that scope or of a wider one."""
+        return self.scope in SCOPES and SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRow:
     """One secret: the names of its variables, and its values sealed."""
 
+    owner: str
     name: str
     keys: tuple[str, ...]
     sealed: str
@@ -208,6 +223,7 @@ class SecretRow:
 class VolumeRow:
     """One volume. The size is what the last look found."""
 
+    owner: str
     name: str
     created_at_s: float
     size_bytes: int

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, MetaData, Table
 
 from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.sessions import ContainerState, SessionSpec, SessionState
 from remote_runtime.billing.prices import Rates
 from remote_runtime.store.rows import CellStatus, ImageState
-from remote_runtime.store.types import names, plain, wire, word
+from remote_runtime.store.types import Text, names, plain, wire, word
 
 METADATA: Final = MetaData()
 
@@ -19,6 +19,16 @@ VERSION: Final = Table(
     METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("applied_at_s", Double, nullable=False),
+)
+
+SEAT: Final = Table(
+    "seat",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("until_s", Double, nullable=False),
 )
 
 SESSIONS: Final = Table(
@@ -102,11 +112,13 @@ TOKENS: Final = Table(
     Column("created_at_s", Double, nullable=False),
     Column("expires_at_s", Double),
     Column("revoked_at_s", Double),
+    Column("last_used_at_s", Double),
 )
 
 SECRETS: Final = Table(
     "secrets",
     METADATA,
+    Column("owner", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("keys", names(), nullable=False),
     Column("sealed", Text, nullable=False),
@@ -117,6 +129,7 @@ SECRETS: Final = Table(
 VOLUMES: Final = Table(
     "volumes",
     METADATA,
+    Column("owner", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("created_at_s", Double, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -143,6 +156,14 @@ BLOBS: Final = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at_s", Double, nullable=False),
     Column("used_at_s", Double, nullable=False),
+)
+
+HOLDINGS: Final = Table(
+    "holdings",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
 )
 
 LEDGER: Final = Table(

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from kernel_bridge.errors import NotFound
 from kernel_bridge.protocol.ids import new_id
@@ -59,11 +59,12 @@ class Sessions:
             "opened_at_s": self._clock.now(),
         }
         with self._database.writing() as connection:
-            if self._database.insert_new(connection, SESSIONS, fresh):
-                return self._read(connection, str(fresh["id"]), new=True)
-            found = connection.execute(_standing(owner, spec.key)).mappings().one()
-            connection.execute(update(SESSIONS).where(SESSIONS.c.id == found["id"]).values(spec=spec))
-            return self._read(connection, found["id"])
+            while not self._database.insert_new(connection, SESSIONS, fresh):
+                found = connection.execute(_standing(owner, spec.key).with_for_update()).mappings().one_or_none()
+                if found is not None:  # else it was closed between the two statements
+                    connection.execute(update(SESSIONS).where(SESSIONS.c.id == found["id"]).values(spec=spec))
+                    return self._read(connection, found["id"])
+            return self._read(connection, str(fresh["id"]), new=True)
 
     def get(self, session_id: str) -> SessionRow:
         """Return one session, closed ones too; raises NotFound."""
@@ -83,6 +84,12 @@ class Sessions:
             statement = statement.where(SESSIONS.c.owner == owner)
         with self._database.reading() as connection:
             return tuple(row(SessionRow, found) for found in connection.execute(statement).mappings())
+
+    def count_by_state(self) -> dict[str, int]:
+        """Return how many sessions there are in each state, closed ones too."""
+        statement = select(SESSIONS.c.state, func.count()).group_by(SESSIONS.c.state)
+        with self._database.reading() as connection:
+            return {SessionState(state).value: int(count) for state, count in connection.execute(statement)}
 
     def expired(self, now_s: float) -> tuple[SessionRow, ...]:
         """Return hibernated sessions whose kept state has had its time."""
@@ -119,6 +126,7 @@ class Sessions:
     def append_layer(self, session_id: str, layer: str) -> SessionRow:
         """Add a package layer at the end, once."""
         with self._database.writing() as connection:
+            connection.execute(select(SESSIONS.c.id).where(SESSIONS.c.id == session_id).with_for_update())
             session = self._read(connection, session_id)
             if layer not in session.layers:
                 layers = (*session.layers, layer)
@@ -147,8 +155,13 @@ class Sessions:
     def _read(self, connection: Connection, session_id: str, *, new: bool = False) -> SessionRow:
         found = connection.execute(select(SESSIONS).where(SESSIONS.c.id == session_id)).mappings().one_or_none()
         if found is None:
-            raise NotFound(f"There is no session {session_id[:80]!r}: `%gpu_status` lists those there are.")
+            raise no_session(session_id)
         return SessionRow(**found, new=new)
+
+
+def no_session(session_id: str) -> NotFound:
+    """Return what to raise for a session that is not there, or not for whoever asks."""
+    return NotFound(f"There is no session {session_id[:80]!r}: `%gpu_status` lists those there are.")
 
 
 def _standing(owner: str, key: str) -> Select[Any]:

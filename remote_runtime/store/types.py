@@ -7,17 +7,30 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Text
+from sqlalchemy import Text as PlainText
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
 
+class Text(TypeDecorator[str]):
+    """Text as every database can keep it: PostgreSQL takes no NUL, and none takes half a surrogate pair."""
+
+    impl = PlainText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Put the replacement character in the place of what cannot be kept."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 class AsText(TypeDecorator[Any]):
     """A value kept as text by one function and brought back by another; None stays NULL."""
 
-    impl = Text
+    impl = PlainText
     cache_ok = True
 
     def __init__(self, dump: Callable[[Any], str], load: Callable[[str], Any]) -> None:

@@ -162,6 +162,7 @@ def test_a_killed_container_has_a_cause(tmp_path: Path, spec: ContainerSpec) -> 
                 while (status := await provider.poll(handle)).phase is Phase.RUNNING:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert status.cause == "killed"
+            await provider.stop(handle)  # its control groups go with it
 
     asyncio.run(story())
 

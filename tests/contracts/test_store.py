@@ -1,65 +1,20 @@
-"""What every database must do for the control plane; parametrised by URL."""
+"""What every database must do for the control plane: each test runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from kernel_bridge.errors import Conflict, NotFound
 from kernel_bridge.protocol.images import ImageRecipe, Step
-from kernel_bridge.protocol.sessions import ContainerState, Notebook, SessionSpec, SessionState, VolumeMount
-from remote_runtime.billing.prices import Rates
-from remote_runtime.store import Store, sqlite_url
-from remote_runtime.store.rows import CellStatus, ImageState, LedgerEntry, NewContainer, Placed, StartedCell
+from kernel_bridge.protocol.sessions import ContainerState, SessionState, VolumeMount
+from remote_runtime.store import Store
+from remote_runtime.store.rows import CellStatus, ImageState, LedgerEntry, Placed, StartedCell
 from remote_runtime.store.tokens import LENGTH, container_scope
-
-RATES = Rates(gpu_microusd_per_h=2_000_000, cpu_microusd_per_h=50_000, memory_microusd_per_h=8_000, table="t of 2026")
-WANTED = NewContainer(
-    provider="fake", card="A100", card_count=1, simulated=True, cpu=1.0, memory_bytes=4 << 30, rates=RATES, place="here"
-)
-
-
-class Clock:
-    """A clock that stands where it was put."""
-
-    def __init__(self) -> None:
-        self.time_s = 1_000.0
-
-    def now(self) -> float:
-        return self.time_s
-
-    def monotonic(self) -> float:
-        return self.time_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.time_s += seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return {"sqlite": sqlite_url(tmp_path / "store.sqlite3")}[request.param]
-
-
-@pytest.fixture
-def store(url: str, clock: Clock, tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(url, clock, tmp_path / "data")
-    yield opened
-    opened.close()
-
-
-def spec(kernel: str = "k1", **changes: object) -> SessionSpec:
-    usual = SessionSpec(notebook=Notebook(kernel_id=kernel), image=ImageRecipe(python="3.11"), gpu="A100")
-    return replace(usual, **changes)  # type: ignore[arg-type]
+from tests.stores import RATES, WANTED, StillClock, spec
 
 
 def test_a_session_is_opened_once_for_its_key(store: Store) -> None:
@@ -89,7 +44,7 @@ def test_many_opening_at_once_get_one_session(store: Store) -> None:
     assert len(ids) == 8 and len(set(ids)) == 1
 
 
-def test_a_closed_session_stays_closed_and_frees_its_key(store: Store, clock: Clock) -> None:
+def test_a_closed_session_stays_closed_and_frees_its_key(store: Store, clock: StillClock) -> None:
     """After closing, the same spec opens another session."""
     first = store.sessions.open(spec(), "me")
     closed = store.sessions.set_state(first.id, SessionState.CLOSED)
@@ -129,7 +84,7 @@ def test_hibernated_sessions_expire(store: Store) -> None:
     assert [row.id for row in store.sessions.expired(50.0)] == [session.id]
 
 
-def test_a_stale_fence_changes_nothing(store: Store, clock: Clock) -> None:
+def test_a_stale_fence_changes_nothing(store: Store, clock: StillClock) -> None:
     """Whoever lost the container to a later claim can no longer move it."""
     made = store.containers.create(store.sessions.open(spec(), "me").id, WANTED)
     assert store.containers.claim(made.id) is None
@@ -150,7 +105,7 @@ def test_a_released_container_can_be_claimed_at_once(store: Store) -> None:
     assert store.containers.claim(made.id) is not None
 
 
-def test_a_container_ends_once(store: Store, clock: Clock) -> None:
+def test_a_container_ends_once(store: Store, clock: StillClock) -> None:
     """The first end stands, is never before the start, and nothing moves afterwards."""
     made = store.containers.create(store.sessions.open(spec(), "me").id, WANTED)
     store.containers.set_handle(made.id, {}, made.fence, 1_010.0)
@@ -204,7 +159,7 @@ def test_busy_seconds_count_overlaps_once(store: Store) -> None:
     assert [cell.status for cell in store.cells.list(ids[0])] == [CellStatus.OK, CellStatus.LOST]
 
 
-def test_a_token_is_known_until_it_is_revoked_or_expires(store: Store, clock: Clock) -> None:
+def test_a_token_is_known_until_it_is_revoked_or_expires(store: Store, clock: StillClock) -> None:
     """Only its holder has the token: the database cannot give it back."""
     row, token = store.tokens.create("laptop", expires_at_s=clock.now() + 10)
     assert token.startswith("cb_") and len(token) == LENGTH
@@ -250,7 +205,7 @@ def test_volume_names_are_taken_once(store: Store) -> None:
         store.volumes.get("models")
 
 
-def test_a_secret_is_replaced_by_a_later_one(store: Store, clock: Clock) -> None:
+def test_a_secret_is_replaced_by_a_later_one(store: Store, clock: StillClock) -> None:
     """Writing twice keeps one row and its birthday."""
     store.secrets.put("hf", ("A",), "sealed 1")
     clock.time_s += 1
@@ -313,3 +268,51 @@ def test_the_store_can_be_called_from_async_code(store: Store) -> None:
     """`run` hands calls to one thread, in order."""
     first, second = asyncio.run(run_twice(store))
     assert first == second
+
+
+def test_closed_sessions_are_forgotten_when_all_is_billed(store: Store, clock: StillClock) -> None:
+    """Their containers and cells go with them; what is not billed, young or open stays."""
+    ids = started(store)
+    begin(store, ids, "c1", 10.0)
+    store.sessions.set_state(ids[0], SessionState.CLOSED)
+    kept = store.sessions.open(spec("open"), "me")
+    assert store.forgetting.sessions(clock.now() + 1) == 0  # not billed
+    store.containers.ended(ids[1], 20.0, "closed")
+    store.ledger.close(ids[1], [entry(ids[1])])
+    assert store.forgetting.sessions(clock.now()) == 0  # closed just now
+    assert store.forgetting.sessions(clock.now() + 1) == 1
+    assert (store.containers.of_session(ids[0]), store.cells.list(ids[0])) == ((), ())
+    assert store.sessions.get(kept.id).id == kept.id
+    assert store.ledger.spent_microusd() == 10
+
+
+def test_an_open_session_without_a_container_is_abandoned_in_time(store: Store, clock: StillClock) -> None:
+    """Counted from the end of the last container it had; one that lives keeps it for ever."""
+    never, living, had = (store.sessions.open(spec(kernel), "me").id for kernel in ("never", "living", "had"))
+    store.containers.create(living, WANTED)
+    ended = store.containers.create(had, WANTED)
+    store.containers.ended(ended.id, 2_000.0, "idle")
+    assert store.forgetting.abandoned(1_000.0) == ()
+    assert [row.id for row in store.forgetting.abandoned(1_500.0)] == [never]
+    assert {row.id for row in store.forgetting.abandoned(2_500.0)} == {never, had}
+
+
+def test_worthless_tokens_are_forgotten(store: Store, clock: StillClock) -> None:
+    """Those revoked or expired for long; the others still let in."""
+    good = store.tokens.create("good")[1]
+    store.tokens.create("brief", expires_at_s=clock.now() + 10)
+    store.tokens.revoke(store.tokens.create("revoked")[0].id)
+    clock.time_s += 1_000
+    assert store.forgetting.tokens(clock.now() - 500) == 2
+    assert store.tokens.authenticate(good) is not None
+
+
+def test_a_blob_used_after_the_decision_stays(store: Store, clock: StillClock) -> None:
+    """Evicting names the use it was decided on; asking again tells whether it is still there."""
+    digest = store.blobs.put(b"wanted")
+    decided_on_s = store.blobs.get(digest).used_at_s
+    clock.time_s += 10_000
+    assert store.blobs.missing([digest]) == ()
+    assert not store.blobs.delete(digest, decided_on_s)
+    assert store.blobs.delete(digest, clock.now())
+    assert store.blobs.missing([digest]) == (digest,)

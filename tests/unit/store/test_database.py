@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from kernel_bridge.errors import RuntimeMismatch
+from kernel_bridge.errors import BadOption, RuntimeMismatch, StoreUnavailable
 from remote_runtime.store import SCHEMA, sqlite_url
 from remote_runtime.store.database import MIGRATIONS, Database, migration
 from remote_runtime.store.schema import METADATA, VERSION
@@ -21,7 +21,17 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
+def database(store_url: str) -> Iterator[Database]:
+    """One of each kind."""
+    connected = Database.connect(store_url)
+    connected.migrate(1.0)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def sqlite(path: Path) -> Iterator[Database]:
+    """The default, in a folder that is not there yet."""
     connected = Database.connect(sqlite_url(path))
     connected.migrate(1.0)
     yield connected
@@ -54,15 +64,15 @@ def test_a_newer_store_is_left_alone(database: Database) -> None:
         database.migrate(2.0)
 
 
-def test_the_file_is_private(database: Database, path: Path) -> None:
+def test_the_file_is_private(sqlite: Database, path: Path) -> None:
     """Nobody else reads the database or what stands beside it."""
     assert path.parent.stat().st_mode & 0o077 == 0
     assert all(file.stat().st_mode & 0o077 == 0 for file in path.parent.iterdir())
 
 
-def test_sqlite_is_set_up_for_several_at_once(database: Database) -> None:
+def test_sqlite_is_set_up_for_several_at_once(sqlite: Database) -> None:
     """Write-ahead log, foreign keys and patience are on for every connection."""
-    with database.reading() as connection:
+    with sqlite.reading() as connection:
         values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "foreign_keys")]
     assert values == ["wal", 1]
 
@@ -95,3 +105,30 @@ def test_the_ledger_cannot_be_changed_by_hand(database: Database, statement: str
         )
     with pytest.raises(DatabaseError, match="append-only"), database.writing() as connection:
         connection.execute(text(statement))
+
+
+def test_not_even_at_once(database: Database) -> None:
+    """PostgreSQL's TRUNCATE is a deletion, too."""
+    if database.engine.dialect.name == "postgresql":
+        with pytest.raises(DatabaseError, match="append-only"), database.writing() as connection:
+            connection.execute(text("TRUNCATE ledger"))
+
+
+@pytest.mark.parametrize("url", ["mysql://me@host/name", "postgresql+asyncpg://host/name", "store.sqlite3", ""])
+def test_another_kind_of_database_is_refused(url: str) -> None:
+    """The error shows what an address looks like."""
+    with pytest.raises(BadOption, match="CELLBURST_DATABASE_URL"):
+        Database.connect(url)
+
+
+def test_a_locked_database_is_one_clear_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes and does not end: it is waited for once, then told."""
+    monkeypatch.setattr("remote_runtime.store.engines.BUSY_TIMEOUT_MS", 20)
+    mine, other = Database.connect(sqlite_url(path)), Database.connect(sqlite_url(path))
+    mine.migrate(1.0)
+    with other.writing():
+        with pytest.raises(StoreUnavailable, match="database is locked") as caught, mine.writing():
+            pass
+        assert type(caught.value) is StoreUnavailable
+    mine.close()
+    other.close()
