@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.requests import HTTPConnection
 
 from kernel_bridge.errors import Forbidden, Unauthorized
-from remote_runtime.store.rows import Principal
+from remote_runtime.store.named import check_name
+from remote_runtime.store.rows import ADMIN, OWNER, READ, RUN, Principal
 from remote_runtime.store.tokens import Tokens
+
+EVERYONE: Final = "*"
+_LOOKS: Final = frozenset({"GET", "HEAD"})
 
 
 class Gate:
@@ -19,11 +25,20 @@ class Gate:
         self._tokens = tokens
 
     async def person(self, connection: HTTPConnection) -> Principal:
-        """Let people in: a container's own token opens nothing but what its agent needs."""
-        principal = self._known(connection)
-        if not principal.is_owner:
-            raise Forbidden("A container's token opens only its agent's channel and blobs.")
-        return principal
+        """Let people in: to look with any token of theirs, to do something with one that may run cells."""
+        return self._with(connection, READ if _only_looks(connection) else RUN)
+
+    async def reader(self, connection: HTTPConnection) -> Principal:
+        """Let people look, however they ask for it."""
+        return self._with(connection, READ)
+
+    async def owner(self, connection: HTTPConnection) -> Principal:
+        """Let people at what only their own full token opens: tokens and secrets."""
+        return self._with(connection, OWNER)
+
+    async def admin(self, connection: HTTPConnection) -> Principal:
+        """Let in who runs this runtime."""
+        return self._with(connection, ADMIN)
 
     async def container(self, connection: HTTPConnection) -> Principal:
         """Let agents in, as the container their token is for."""
@@ -33,8 +48,20 @@ class Gate:
         return principal
 
     async def anyone(self, connection: HTTPConnection) -> Principal:
-        """Let people and agents in."""
-        return self._known(connection)
+        """Let people in as `person` does, and agents."""
+        principal = self._known(connection)
+        return principal if principal.container_id else await self.person(connection)
+
+    def _with(self, connection: HTTPConnection, scope: str) -> Principal:
+        principal = self._known(connection)
+        if principal.container_id:
+            raise Forbidden("A container's token opens only its agent's channel and blobs.")
+        if not principal.may(scope):
+            raise Forbidden(
+                f"This wants a token of scope `{scope}`; {principal.name!r} has `{principal.scope}`: "
+                f"make one with `cellburst token create --scope {scope}`."
+            )
+        return principal
 
     def _known(self, connection: HTTPConnection) -> Principal:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -51,3 +78,31 @@ def principal_of(connection: HTTPConnection) -> Principal:
     if not isinstance(principal, Principal):
         raise Unauthorized
     return principal
+
+
+def owner_of(connection: HTTPConnection) -> str:
+    """Return whose things are meant: the caller's, or an admin's `?owner=NAME`. Raises Forbidden, or BadRequest."""
+    principal = principal_of(connection)
+    asked = connection.query_params.get("owner", principal.owner)
+    if asked == principal.owner:
+        return asked
+    if not principal.is_admin:
+        raise Forbidden("Only a token of scope `admin` reaches what is another owner's.")
+    return check_name(asked, "owner")
+
+
+def owners_of(connection: HTTPConnection) -> str | None:
+    """Return whose things are to be listed: as `owner_of` says, or None for everyone's when an admin asks for `*`."""
+    if connection.query_params.get("owner") == EVERYONE and principal_of(connection).is_admin:
+        return None
+    return owner_of(connection)
+
+
+def reach_of(connection: HTTPConnection) -> str | None:
+    """Return within whose things an id is looked for: the caller's, or None, which is everyone's, for an admin."""
+    principal = principal_of(connection)
+    return None if principal.is_admin else principal.owner
+
+
+def _only_looks(connection: HTTPConnection) -> bool:
+    return connection.scope["type"] == "http" and connection.scope["method"] in _LOOKS

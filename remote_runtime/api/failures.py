@@ -24,7 +24,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 def install(app: FastAPI) -> None:
     """Answer every error of this app in one form, also those nobody foresaw."""
     for kind in (CellburstError, RequestValidationError, HTTPException, OSError, Exception):
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, _answer)  # type: ignore[arg-type]  # one for requests and websockets
 
 
 def reply_for(error: Exception) -> JSONResponse:
@@ -37,12 +37,13 @@ def reply_for(error: Exception) -> JSONResponse:
     return JSONResponse({"code": known.code, "detail": str(known)}, status, headers)
 
 
-async def _answer(connection: HTTPConnection, error: Exception) -> JSONResponse:
+async def _answer(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
     reply = reply_for(error)
     if reply.status_code >= 500 and not isinstance(error, CellburstError):
         log.error("%s failed", connection.url.path, exc_info=error)
     if isinstance(connection, WebSocket):
         await _refuse(connection, reply)
+        return None  # it has had its answer: Starlette would send this one again
     return reply
 
 

@@ -12,6 +12,7 @@ from kernel_bridge.protocol.framing import ENVELOPE
 from kernel_bridge.protocol.messages import SHELL, Glance, glance, peek_channel
 from remote_runtime.scheduler.lines import Listener
 
+ID_LIMIT_CHARS: Final = 200
 _CONTENT: Final = 4  # channel, header, parent_header, metadata, content
 _TWO_OFFSETS: Final = struct.Struct("<2Q")
 
@@ -29,15 +30,14 @@ class Meter:
         seen = _on_shell(body)
         if seen is not None and seen.header.get("msg_type") == "execute_request":
             digest = hashlib.sha256(_content(body)).hexdigest()
-            self._listener.cell_started(self._session_id, str(seen.header.get("msg_id", "")), digest)
+            self._listener.cell_started(self._session_id, _cell_id(seen.header), digest)
 
     def from_agent(self, data: bytes, seq: int) -> None:
         """Look at what the container sent."""
         body = memoryview(data)[ENVELOPE.size :]
         seen = _on_shell(body)
         if seen is not None and seen.header.get("msg_type") == "execute_reply":
-            cell_id = str(seen.parent_header.get("msg_id", ""))
-            self._listener.cell_ended(self._session_id, cell_id, _status(body), seq)
+            self._listener.cell_ended(self._session_id, _cell_id(seen.parent_header), _status(body), seq)
 
 
 def _on_shell(body: memoryview) -> Glance | None:
@@ -45,6 +45,14 @@ def _on_shell(body: memoryview) -> Glance | None:
         return glance(body) if peek_channel(body) == SHELL else None
     except BadRequest:
         return None  # the ends will say what they think of it
+
+
+def _cell_id(header: dict[str, Any]) -> str:
+    """Return the id of a cell as a database takes it: a client may have sent anything, and is billed all the same."""
+    said = header.get("msg_id", "")
+    if isinstance(said, str) and len(said) <= ID_LIMIT_CHARS and said.isascii() and said.isprintable():
+        return said
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _content(body: memoryview) -> memoryview:
@@ -56,6 +64,6 @@ def _status(body: memoryview) -> str:
     """Return the reply's own word: ok, error or aborted."""
     try:
         content: Any = json.loads(bytes(_content(body)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(content.get("status", "")) if isinstance(content, dict) else ""

@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from weakref import WeakSet
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kernel_bridge.errors import BadRequest, CellburstError, RuntimeMismatch
+from kernel_bridge.errors import BadRequest, CellburstError, RuntimeMismatch, Unauthorized
+from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.framing import ENVELOPE, NOTE, note, open_envelope, read_note
 from kernel_bridge.protocol.notes import (
     AgentHello,
@@ -24,7 +26,6 @@ from kernel_bridge.protocol.notes import (
     Hello,
     Note,
     PeerDown,
-    Refused,
     Saved,
     Stop,
     Wake,
@@ -33,7 +34,9 @@ from kernel_bridge.protocol.notes import (
     note_to_wire,
 )
 from kernel_bridge.protocol.version import PROTOCOL
-from remote_runtime.api.tie import End, Tie
+from remote_runtime.api.failures import POLICY_VIOLATION
+from remote_runtime.api.tie import End, Tie, Traffic
+from remote_runtime.api.watch import Watched, unwatched
 from remote_runtime.scheduler.lines import Listener
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,8 @@ class Relay:
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
         self._ties: dict[str, Tie] = {}
+        self._ends: WeakSet[End] = WeakSet()
+        self._traffic = Traffic()
         self._listener: Listener | None = None
 
     def listen(self, listener: Listener) -> None:
@@ -62,25 +67,26 @@ class Relay:
             raise RuntimeError("the relay has no listener yet")
         return self._listener
 
-    async def serve_client(self, session_id: str, websocket: WebSocket) -> None:
-        """Speak with a notebook until it hangs up. A newer one takes over."""
+    async def serve_client(self, session_id: str, websocket: WebSocket, watched: Watched = unwatched) -> None:
+        """Speak with a notebook until it hangs up or its token is worthless. A newer one takes over."""
         await websocket.accept()
-        end = End(websocket)
-        try:
-            hello = await _first(websocket, Hello)
-            _check_protocol(hello.protocol)
-            tie = await self._seat_client(session_id, end, hello)
-            await _pump(websocket, tie.from_client, lambda said: self._client_said(tie, said))
-        except CellburstError as error:
-            await end.tell(Refused(code=error.code, detail=str(error)))
-            await end.close(1008, error.code)
-        finally:
-            await self._client_left(session_id, end)
+        end = self._end(websocket)
+        with watched(lambda why: end.turn_away(Unauthorized(why))):
+            try:
+                hello = await _first(websocket, Hello)
+                _check_protocol(hello.protocol)
+                tie = await self._seat_client(session_id, end, hello)
+                await _pump(end, tie.from_client, lambda said: self._client_said(tie, end, said))
+            except CellburstError as error:
+                log.info("notebook turned away: %s", error, extra={"session_id": session_id})
+                await end.turn_away(error)
+            finally:
+                await self._client_left(session_id, end)
 
     async def serve_agent(self, container_id: str, websocket: WebSocket) -> None:
         """Speak with a container's agent until it hangs up."""
         await websocket.accept()
-        end = End(websocket)
+        end = self._end(websocket)
         try:
             hello = await _first(websocket, AgentHello)
             _check_protocol(hello.protocol)
@@ -88,15 +94,29 @@ class Relay:
                 raise BadRequest("This token is for another container.")
             session_id = await self.listener.agent_up(container_id, hello)
         except CellburstError as error:
-            log.info("agent of %s turned away: %s", container_id, error)
+            log.info("agent turned away: %s", error, extra={"container_id": container_id})
             await end.tell(Stop())
             return await end.close(CLOSE_ENDED, error.code)
         tie = self._tie(session_id)
         try:
             await self._seat_agent(tie, end, hello)
-            await _pump(websocket, tie.from_agent, lambda said: self._agent_said(tie, container_id, said))
+            await _pump(end, tie.from_agent, lambda said: self._agent_said(tie, end, said))
+        except CellburstError as error:
+            log.warning("agent said what it may not: %s", error, extra={"container_id": container_id})
+            await end.close(POLICY_VIOLATION, error.code)
         finally:
             await self._agent_left(tie, end, container_id)
+
+    async def watch(self) -> None:
+        """Hang up on whoever takes nothing any more, for ever: the body of an owned task.
+
+        It dials again and goes on where it was; until then nobody waits behind it.
+        """
+        while True:
+            await asyncio.sleep(DEFAULTS.stalled_s / 5)
+            for end in list(self._ends):
+                if end.cut_if_stalled(DEFAULTS.stalled_s):
+                    log.warning("a connection took nothing for %.0f s and was cut", DEFAULTS.stalled_s)
 
     async def tell_client(self, session_id: str, note: Note) -> None:
         """Say something to the notebook."""
@@ -140,16 +160,25 @@ class Relay:
         """Return how many notebooks are connected."""
         return sum(tie.client is not None for tie in self._ties.values())
 
+    def relayed(self) -> dict[str, tuple[int, int]]:
+        """Return how many messages, and of how many bytes, were handed on to `notebook` and `container`."""
+        seen = self._traffic
+        return {
+            "container": (seen.to_container, seen.to_container_bytes),
+            "notebook": (seen.to_notebook, seen.to_notebook_bytes),
+        }
+
     async def _seat_client(self, session_id: str, end: End, hello: Hello) -> Tie:
         session = await self.listener.client_up(session_id)
         tie = self._tie(session_id)
         older, tie.client = tie.client, end
         tie.client_stream, end.received = hello.stream, hello.received
         tie.goodbye = False
-        if older is not None:
+        if older is not None and not older.cut_if_stalled(0.0):
             await older.tell(PeerDown(why=TAKEN_OVER, final=True))
             await older.close(CLOSE_TAKEN_OVER, TAKEN_OVER)
         await end.tell(Welcome(session=session))
+        log.info("notebook connected", extra={"session_id": session_id})
         await tie.join()
         return tie
 
@@ -158,9 +187,12 @@ class Relay:
         if older is not None:
             await older.close(1000, "replaced by a newer connection")
         await end.tell(AgentWelcome(heartbeat_s=self._heartbeat_s))
+        log.info("agent connected", extra={"session_id": tie.session_id, "container_id": hello.container_id})
         await tie.join()
 
-    async def _client_said(self, tie: Tie, said: Note) -> None:
+    async def _client_said(self, tie: Tie, end: End, said: Note) -> None:
+        if end is not tie.client:
+            return
         match said:
             case Wake():
                 self.listener.wanted(tie.session_id)
@@ -169,7 +201,10 @@ class Relay:
             case _:
                 raise BadRequest(f"A notebook does not say {said.kind!r}.")
 
-    async def _agent_said(self, tie: Tie, container_id: str, said: Note) -> None:
+    async def _agent_said(self, tie: Tie, end: End, said: Note) -> None:
+        if end is not tie.agent:
+            return
+        container_id = tie.container_id
         match said:
             case Heartbeat():
                 self.listener.beat(container_id, said)
@@ -186,6 +221,8 @@ class Relay:
         if tie is None or tie.client is not end:
             return
         tie.client = None
+        fields = {"goodbye": tie.goodbye}
+        log.info("notebook disconnected", extra={"session_id": session_id, "fields": fields})
         self.listener.client_down(tie.session_id, goodbye=tie.goodbye)
         if tie.agent is not None:
             await tie.agent.tell(PeerDown(why="the notebook's connection broke"))
@@ -195,13 +232,19 @@ class Relay:
         if tie.agent is not end:
             return
         tie.agent = None
+        log.info("agent disconnected", extra={"session_id": tie.session_id, "container_id": container_id})
         self.listener.agent_down(container_id)
         if tie.client is not None:
             await tie.client.tell(PeerDown(why="the container's connection broke"))
 
+    def _end(self, websocket: WebSocket) -> End:
+        end = End(websocket)
+        self._ends.add(end)
+        return end
+
     def _tie(self, session_id: str) -> Tie:
         if session_id not in self._ties:
-            self._ties[session_id] = Tie(session_id, self.listener)
+            self._ties[session_id] = Tie(session_id, self.listener, self._traffic)
         return self._ties[session_id]
 
     def _drop_if_unused(self, tie: Tie) -> None:
@@ -210,12 +253,15 @@ class Relay:
 
 
 async def _pump(
-    websocket: WebSocket, forward: Callable[[bytes], Awaitable[None]], hear: Callable[[Note], Awaitable[None]]
+    end: End, forward: Callable[[End, bytes], Awaitable[None]], hear: Callable[[Note], Awaitable[None]]
 ) -> None:
-    """Hand on every envelope and read every note, until the end hangs up or talks nonsense."""
+    """Hand on every envelope and read every note, until the end hangs up; raises BadRequest when it talks nonsense."""
+    websocket = end.websocket
     try:
         while True:
             event = await websocket.receive()
+            if end.out:
+                return
             data = event.get("bytes")
             if data is None:
                 if event["type"] == "websocket.disconnect":
@@ -226,10 +272,7 @@ async def _pump(
             if data[0] == NOTE:
                 await hear(note_from_wire(read_note(open_envelope(data)[2])))
             else:
-                await forward(data)
-    except CellburstError as error:
-        log.warning("a connection was closed: %s", error)
-        await End(websocket).close(1008, error.code)
+                await forward(end, data)
     except WebSocketDisconnect:
         return
 

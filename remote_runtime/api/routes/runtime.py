@@ -12,7 +12,8 @@ from kernel_bridge.protocol.resources import parse_gpu
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.api.auth import Gate
 from remote_runtime.api.bodies import json_body
-from remote_runtime.scheduler.about import About
+from remote_runtime.api.description import gives, takes
+from remote_runtime.scheduler.about import About, RuntimeInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +26,21 @@ class Cards:
 def router(about: About, stop: Callable[[], Awaitable[None]], gate: Gate) -> APIRouter:
     """Make the routes of the runtime. `stop` saves what runs and then has the process end."""
     routes = APIRouter()
-    person = [Depends(gate.person)]
+    person, admin = [Depends(gate.person)], [Depends(gate.admin)]
 
-    @routes.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Tell anyone that somebody answers, and nothing else."""
-        return {"status": "ok"}
-
-    @routes.get("/v1/runtime", dependencies=person)
+    @routes.get("/v1/runtime", dependencies=person, responses=gives(RuntimeInfo))
     async def runtime() -> Any:
         """Say what this runtime is and has."""
         return to_wire(await about.runtime())
 
-    @routes.post("/v1/runtime/simulate", dependencies=person)
+    @routes.post("/v1/runtime/simulate", dependencies=admin, openapi_extra=takes(Cards), responses=gives(RuntimeInfo))
     async def simulate(request: Request) -> Any:
         """Declare simulated cards, at least so many; the same again changes nothing."""
         wanted = await json_body(request, Cards)
         about.simulate(parse_gpu(wanted.cards))
         return to_wire(await about.runtime())
 
-    @routes.post("/v1/runtime/stop", dependencies=person)
+    @routes.post("/v1/runtime/stop", dependencies=admin)
     async def stop_runtime() -> dict[str, str]:
         """Save what runs, let the containers go, answer, and end."""
         await stop()

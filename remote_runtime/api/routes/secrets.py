@@ -7,8 +7,9 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
-from remote_runtime.api.auth import Gate
+from remote_runtime.api.auth import Gate, owner_of
 from remote_runtime.api.bodies import json_body
+from remote_runtime.api.description import Name, takes
 from remote_runtime.secrets.service import Secrets
 from remote_runtime.store.rows import SecretRow
 from remote_runtime.store.store import Store
@@ -29,20 +30,25 @@ def router(store: Store, secrets: Secrets, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/v1/secrets", dependencies=[Depends(gate.person)])
 
     @routes.get("")
-    def listed() -> list[dict[str, Any]]:
+    def listed(request: Request) -> list[dict[str, Any]]:
         """List names, and the names of the variables in them."""
-        return [_shown(row) for row in secrets.list()]
+        return [_shown(row) for row in secrets.of(owner_of(request)).list()]
 
-    @routes.put("/{name}")
-    async def put(name: str, request: Request) -> dict[str, Any]:
+    @routes.put("/{name}", openapi_extra=takes(Values), dependencies=[Depends(gate.owner)])
+    async def put(name: Name, request: Request) -> dict[str, Any]:
         """Write a secret or replace it."""
         body = await json_body(request, Values)
-        return _shown(await store.run(secrets.put, name, body.values))
+        return _shown(await store.run(secrets.of(owner_of(request)).put, name, body.values))
 
-    @routes.delete("/{name}", status_code=204)
-    async def delete(name: str) -> None:
+    @routes.post("/rekey", dependencies=[Depends(gate.admin)])
+    async def rekey() -> dict[str, Any]:
+        """Seal every owner's secrets with a new master key."""
+        return {"secrets": await store.run(secrets.rekey)}
+
+    @routes.delete("/{name}", status_code=204, dependencies=[Depends(gate.owner)])
+    async def delete(name: Name, request: Request) -> None:
         """Forget a secret."""
-        await store.run(secrets.delete, name)
+        await store.run(secrets.of(owner_of(request)).delete, name)
 
     return routes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,15 +21,17 @@ from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.process import ProcessProvider
 from remote_runtime.settings import Settings
 from remote_runtime.store import Store, sqlite_url
+from remote_runtime.store.rows import ADMIN
 
 LEFT: list[str] = []
+WALLED = "sandboxed" if os.geteuid() == 0 else "confined"
 
 
 @pytest.fixture
 def http(tmp_path: Path) -> Iterator[TestClient]:
     """Return a client of a whole control plane, with a person's token."""
     store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
-    _, token = store.tokens.create("test")
+    _, token = store.tokens.create("test", ADMIN)
     settings = Settings(data_dir=tmp_path / "data", runtime_dir=tmp_path / "run")
     arena = ArenaRoot(path=tmp_path / "arena", kind="files")
     plane = create_plane(settings, store, arena, control_url="unix:/nowhere", leave=lambda: LEFT.append("left"))
@@ -52,8 +55,8 @@ def test_anyone_may_ask_whether_somebody_answers(http: TestClient) -> None:
 def test_the_runtime_says_what_it_is(http: TestClient) -> None:
     """Protocol, isolation with the line that mends it, cards, prices."""
     said = http.get("/v1/runtime").json()
-    assert (said["protocol"], said["isolation"], said["cards"]) == (PROTOCOL, "not isolated", [])
-    assert said["mend"]
+    assert (said["protocol"], said["isolation"], said["cards"]) == (PROTOCOL, WALLED, [])
+    assert bool(said["mend"]) == (WALLED != "sandboxed")
     assert said["price_table"].startswith("prices.toml of ")
 
 
@@ -100,4 +103,15 @@ def test_a_stop_saves_answers_and_leaves(http: TestClient) -> None:
 def test_the_process_provider_is_the_default(tmp_path: Path) -> None:
     """It needs nothing but this machine."""
     made = ProcessProvider(data_dir=tmp_path, runtime_dir=tmp_path, inventory=Inventory(), env={}, clock=SystemClock())
-    assert (made.name, made.ground.isolation) == ("process", "not isolated")
+    assert (made.name, made.ground.isolation) == ("process", WALLED)
+
+
+def test_what_nobody_needs_can_be_removed_now(http: TestClient, tmp_path: Path) -> None:
+    """A dry run tells the same and removes nothing."""
+    left = tmp_path / "data" / "sessions" / "ses_0123456789abcdef"
+    left.mkdir(parents=True)
+    os.utime(left, (1_000, 1_000))
+    for dry_run, there in ((True, True), (False, False)):
+        [removed] = http.post("/v1/runtime/prune", json={"dry_run": dry_run}).json()["removed"]
+        assert (removed["kind"], removed["name"], left.exists()) == ("session", left.name, there)
+    assert http.post("/v1/runtime/prune", json={}).json() == {"removed": []}

@@ -251,6 +251,23 @@ def test_a_newer_client_takes_over(play: Play) -> None:
     play(story)
 
 
+def test_one_that_was_taken_over_from_is_not_heard(play: Play) -> None:
+    """Whatever it says after its end reaches neither the container nor the scheduler."""
+
+    async def story(stage: Stage) -> None:
+        older, agent = await stage.pair()
+        tie = stage.relay._tie(SESSION)
+        ousted = tie.client
+        assert ousted is not None
+        await stage.client()
+        await agent.hear(PeerUp)
+        await tie.from_client(ousted, request(1, "cell-of-the-older"))
+        await stage.relay._client_said(tie, ousted, Wake())
+        assert (agent.messages(), stage.ear.heard, older.closed) == ([], [], CLOSE_TAKEN_OVER)
+
+    play(story)
+
+
 def test_nothing_reaches_a_container_that_is_held(play: Play) -> None:
     """While it saves its state no cell begins, but replies still come home; at its end the notebook is told."""
 

@@ -17,12 +17,14 @@ from kernel_bridge.protocol.sessions import Notebook, SessionSpec, VolumeMount
 from remote_runtime.api import failures
 from remote_runtime.api.auth import Gate, principal_of
 from remote_runtime.api.routes import blobs, secrets, tokens, usage, volumes
+from remote_runtime.api.watch import Watch
 from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import load_prices
 from remote_runtime.clock import SystemClock
+from remote_runtime.secrets.master_key import GivenKey, fresh_key
 from remote_runtime.secrets.service import Secrets
-from remote_runtime.secrets.vault import Vault
 from remote_runtime.store import Store, sqlite_url
+from remote_runtime.store.rows import OWNER
 from remote_runtime.store.tokens import container_scope
 from remote_runtime.volumes.service import Volumes
 
@@ -41,8 +43,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def app(store: Store, tmp_path: Path) -> FastAPI:
     made, gate, clock = FastAPI(), Gate(store.tokens), SystemClock()
     made.include_router(blobs.router(store, gate, BLOB_LIMIT_BYTES))
-    made.include_router(secrets.router(store, Secrets(store.secrets, Vault(bytes(32))), gate))
-    made.include_router(tokens.router(store, gate, clock))
+    made.include_router(secrets.router(store, Secrets(store.secrets, GivenKey(fresh_key())), gate))
+    made.include_router(tokens.router(store, gate, Watch(store, clock), clock))
     made.include_router(usage.router(store, Accounts(store, clock), load_prices(), gate))
     made.include_router(volumes.router(store, Volumes(store.volumes, tmp_path / "volumes"), gate))
     failures.install(made)
@@ -91,6 +93,7 @@ ROUTES = [
     ("GET", "/v1/secrets"),
     ("PUT", "/v1/secrets/s"),
     ("DELETE", "/v1/secrets/s"),
+    ("POST", "/v1/secrets/rekey"),
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens/t"),
@@ -225,7 +228,7 @@ def test_a_mounted_volume_is_not_deleted(person: TestClient, store: Store) -> No
     """The reply names the session and how to stop it."""
     person.put("/v1/volumes/v")
     spec = SessionSpec(notebook=Notebook(kernel_id="k"), image=ImageRecipe(), volumes=(VolumeMount("v", "/v"),))
-    session = store.sessions.open(spec, "me")
+    session = store.sessions.open(spec, OWNER)
     store.sessions.set_container(session.id, "ctr_1")
     reply = person.delete("/v1/volumes/v")
     assert reply.status_code == 409 and session.id in reply.json()["detail"]
