@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -79,8 +80,7 @@ class HttpBlobs:
         for attempt in (1, 2):
             connection = self._connection()
             try:
-                connection.request(method, path, body, sent)
-                response = connection.getresponse()
+                response = _answer_to(connection, method, path, body, sent)
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 if attempt == 2:
@@ -94,6 +94,20 @@ class HttpBlobs:
         if found is None:
             found = self._local.connection = _connect(self._address)
         return found
+
+
+def _answer_to(
+    connection: http.client.HTTPConnection, method: str, path: str, body: Buffer | None, headers: dict[str, str]
+) -> http.client.HTTPResponse:
+    """Send and return the answer, also one that came before all was sent: a full disk is told in it."""
+    try:
+        connection.request(method, path, body, headers)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        for _ in range(2):  # the first read may only tell of the reset
+            with suppress(http.client.HTTPException, OSError):
+                return connection.getresponse()
+        raise error
+    return connection.getresponse()
 
 
 def _fail(response: http.client.HTTPResponse, path: str) -> Any:

@@ -26,13 +26,15 @@ from kernel_bridge.client.retry import Backoff
 from kernel_bridge.client.websocket import DirectConnection, dial
 from kernel_bridge.config import Address
 from kernel_bridge.errors import BadRequest, CellburstError
+from kernel_bridge.logs import bind
 from kernel_bridge.protocol.messages import SHELL, STATE, Buffer, Message, encode
-from kernel_bridge.protocol.notes import Goodbye, Refused, Welcome
+from kernel_bridge.protocol.notes import Goodbye, PeerDown, PeerUp, Refused, Welcome
 
 log = logging.getLogger(__name__)
 
 Revive = Callable[[], Address]
 
+KEPT_EVENTS: Final = 2000  # that nobody has taken yet
 ACK_AFTER_S: Final = 0.05  # quiet time after which what arrived is acknowledged
 GAP_CLOSES_S: Final = 2.0  # a missing message has to come again within this time, else we resume
 CLOSE_S: Final = 2.0
@@ -124,6 +126,7 @@ class Channel:
             self._loop.call_soon_threadsafe(action)
 
     def _run(self) -> None:
+        bind(session_id=self.session_id)
         try:
             self._main = self._loop.create_task(self._keep_connected())
             with contextlib.suppress(asyncio.CancelledError):
@@ -144,6 +147,7 @@ class Channel:
                 return
             if self._down_since is None:
                 self._down_since = time.monotonic()
+                log.info("disconnected: %s", error or type(error).__name__)
                 self.events.put(Disconnected(why=str(error) or type(error).__name__))
             if time.monotonic() - started > STABLE_S:
                 pauses = self._backoff.pauses_s()
@@ -200,7 +204,14 @@ class Channel:
             return
         for event in events:
             if isinstance(event, Welcome):
+                log.info("connected to the control plane")
                 self._welcomed()
+            elif isinstance(event, PeerUp):
+                log.info("container answers", extra={"container_id": event.stream.partition("/")[0]})
+            elif isinstance(event, PeerDown):
+                log.info("container gone: %s", event.why, extra={"fields": {"final": event.final}})
+            elif isinstance(event, Refused):
+                log.info("refused: %s", event.code)
             self._refused = event.code if isinstance(event, Refused) else ""
             self.events.put(event)
         if conversation.gap:
@@ -223,10 +234,12 @@ class Channel:
                 connection.send_now(data)
 
     def _acknowledge(self, connection: DirectConnection, *, idle: bool = False) -> None:
-        data = self._conversation.acknowledgement(idle=idle)
+        # What lies here untaken is not acknowledged: so the other end stops when the notebook does not keep up.
+        keeps_up = self.events.qsize() < KEPT_EVENTS
+        data = self._conversation.acknowledgement(idle=idle) if keeps_up else None
         if data is not None:
             connection.send_now(data)
-        elif self._ack_timer is None and not idle:
+        elif self._ack_timer is None and not (idle and keeps_up):
             self._ack_timer = self._loop.call_later(ACK_AFTER_S, self._acknowledge_idle)
 
     def _acknowledge_idle(self) -> None:

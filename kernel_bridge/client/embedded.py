@@ -78,9 +78,9 @@ def release() -> str:
         return "0"
 
 
-def runtime_command(*arguments: str) -> list[str]:
+def runtime_command(*arguments: str, module: str = "remote_runtime") -> list[str]:
     """Return the argv of a runtime. `-P`: a notebook's folder may hold a `logging.py`."""
-    return [sys.executable, "-P", "-m", "remote_runtime", *arguments]
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def runtime_environment(config: ClientConfig) -> dict[str, str]:

@@ -11,6 +11,7 @@ from kernel_bridge.client.replies import (
     CellInfo,
     FileEntry,
     LayerInfo,
+    Pruned,
     RuntimeInfo,
     SecretInfo,
     TokenInfo,
@@ -21,10 +22,13 @@ from kernel_bridge.client.transport import Transport
 from kernel_bridge.config import Address
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.logs import LogLine
 from kernel_bridge.protocol.sessions import SessionInfo, SessionSpec
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
 T = TypeVar("T")
+
+_PRUNED_WITHIN_S = 600.0  # it may remove hundreds of thousands of files
 
 
 class ControlPlane:
@@ -53,6 +57,11 @@ class ControlPlane:
     def stop_runtime(self) -> None:
         """Stop the runtime; sessions with a container are hibernated first."""
         self._http.json("POST", "/v1/runtime/stop", timeout_s=DEFAULTS.runtime_lost_after_s)
+
+    def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Have the runtime let go of what nobody needs; a dry run only tells."""
+        reply = self._http.json("POST", "/v1/runtime/prune", json={"dry_run": dry_run}, timeout_s=_PRUNED_WITHIN_S)
+        return from_wire(Pruned, reply)
 
     def simulate(self, cards: str) -> None:
         """Add simulated cards, `A100:2`, to a runtime on this machine."""
@@ -101,6 +110,13 @@ class ControlPlane:
     def cells(self, session_id: str) -> tuple[CellInfo, ...]:
         """Return the session's executions."""
         return _many(CellInfo, self._http.json("GET", f"/v1/sessions/{session_id}/cells"))
+
+    def logs(
+        self, session_id: str, *, cell_id: str = "", level: str = "debug", lines: int = 200
+    ) -> tuple[LogLine, ...]:
+        """Return the newest lines the runtime's side wrote of a session, or of one cell of it, by their time."""
+        params = {"cell": cell_id, "level": level, "lines": str(lines)}
+        return _many(LogLine, self._http.json("GET", f"/v1/sessions/{session_id}/logs", params=params))
 
     # Images
 
@@ -160,13 +176,20 @@ class ControlPlane:
         """Delete a secret; raises NotFound."""
         self._http.json("DELETE", f"/v1/secrets/{_segment(name)}")
 
-    def tokens(self) -> tuple[TokenInfo, ...]:
-        """Return the tokens, without what they are."""
-        return _many(TokenInfo, self._http.json("GET", "/v1/tokens"))
+    def rekey_secrets(self) -> int:
+        """Have every secret sealed with a new master key; returns how many there are. Raises BadRequest."""
+        return int(self._http.json("POST", "/v1/secrets/rekey")["secrets"])
 
-    def create_token(self, name: str, *, expires_in_s: float | None = None) -> tuple[TokenInfo, str]:
-        """Create a token; the text is shown this once."""
-        answer = self._http.json("POST", "/v1/tokens", json={"name": name, "expires_in_s": expires_in_s})
+    def tokens(self, *, owner: str = "") -> tuple[TokenInfo, ...]:
+        """Return one's own tokens, or an owner's, or with `*` everyone's, without what they are."""
+        return _many(TokenInfo, self._http.json("GET", "/v1/tokens", params={"owner": owner} if owner else {}))
+
+    def create_token(
+        self, name: str, *, expires_in_s: float | None = None, scope: str = "owner", owner: str = ""
+    ) -> tuple[TokenInfo, str]:
+        """Create a token for oneself or another owner; the text is shown this once. Raises Forbidden or Conflict."""
+        asked = {"name": name, "expires_in_s": expires_in_s, "scope": scope}
+        answer = self._http.json("POST", "/v1/tokens", params={"owner": owner} if owner else {}, json=asked)
         return from_wire(TokenInfo, answer), str(answer["token"])
 
     def revoke_token(self, token_id: str) -> None:

@@ -16,6 +16,23 @@ class CardStock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """One thing that a runtime let go of, or would."""
+
+    kind: str = ""
+    name: str = ""
+    size_bytes: int = 0
+    used_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Everything that a runtime let go of, or would."""
+
+    removed: tuple[Removed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:
     """What a runtime says of itself."""
 
@@ -72,8 +89,11 @@ class TokenInfo:
 
     id: str
     name: str = ""
+    owner: str = ""
+    scope: str = ""
     created_at_s: float = 0.0
     expires_at_s: float | None = None
+    last_used_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

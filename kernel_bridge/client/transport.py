@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,9 @@ import httpx2
 
 from kernel_bridge.config import Address
 from kernel_bridge.errors import CellburstError, RuntimeUnreachable, error_from
+from kernel_bridge.logs import bound_id
+
+log = logging.getLogger(__name__)
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 60.0
@@ -39,6 +44,7 @@ class Transport:
             transport=httpx2.HTTPTransport(uds=address.socket, verify=False) if address.socket else None,
             verify=not address.socket,
             trust_env=not address.socket,
+            event_hooks={"request": [_name], "response": [_log]},
         )
 
     def close(self) -> None:
@@ -57,6 +63,15 @@ class Transport:
             return response.json()
         except ValueError:
             raise RuntimeUnreachable(f"{self.address} answers, but is no Cellburst runtime.") from None
+
+    def events(self, path: str, headers: dict[str, str], *, silent_s: float) -> Iterator[httpx2.ServerSentEvent]:
+        """GET server-sent events until they end; raises RuntimeUnreachable after `silent_s` without a word."""
+        timeout = httpx2.Timeout(ANSWER_S, connect=CONNECT_S, read=silent_s)
+        with self._unreachable(), self._client.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                _check(response)
+            yield from httpx2.EventSource(response)
 
     def upload(self, path: str, chunks: Iterable[bytes], size_bytes: int) -> Any:
         """PUT a body piece by piece; raises a CellburstError."""
@@ -87,6 +102,21 @@ class Transport:
             raise RuntimeUnreachable(
                 f"No runtime answers at {self.address} ({error or type(error).__name__}). {hint}"
             ) from None
+
+
+def _name(request: httpx2.Request) -> None:
+    """Say which request this is, and of which cell: the runtime's log says it, too."""
+    request.headers["X-Request-ID"] = secrets.token_hex(8)
+    if cell_id := bound_id("cell_id"):
+        request.headers["X-Cellburst-Cell"] = cell_id
+
+
+def _log(response: httpx2.Response) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        request = response.request
+        fields = {"status": response.status_code}
+        extra = {"request_id": request.headers["X-Request-ID"], "fields": fields}
+        log.debug("%s %s", request.method, request.url.path, extra=extra)
 
 
 def check_socket(path: str) -> None:

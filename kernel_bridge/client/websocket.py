@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
@@ -21,6 +21,7 @@ from kernel_bridge.protocol.messages import Buffer
 
 OnMessage = Callable[["DirectConnection", Buffer], None]
 
+CLOSE_WITHIN_S: Final = 2.0
 _MESSAGE_LIMIT_BYTES = DEFAULTS.frame_limit_bytes + (1 << 20)
 
 
@@ -63,6 +64,9 @@ async def dial(address: Address, path: str, on_message: OnMessage) -> DirectConn
     options: dict[str, Any] = {
         "additional_headers": {"Authorization": f"Bearer {address.token}"},
         "compression": None,
+        "ping_interval": DEFAULTS.heartbeat_s,
+        "ping_timeout": DEFAULTS.silence_s,
+        "close_timeout": CLOSE_WITHIN_S,
         "max_size": _MESSAGE_LIMIT_BYTES,
         "create_connection": functools.partial(DirectConnection, on_message=on_message),
     }

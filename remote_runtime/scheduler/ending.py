@@ -43,6 +43,7 @@ class Ender:
 
     def kill(self, live: Live, why: str) -> asyncio.Task[None]:
         """Let the container go without saving; a hibernation under way waits for its state no longer."""
+        live.given_up = True
         self._give_up_saving(live, None)
         if live.ending is None or not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._stopped(live, why), f"kill {live.id}")
@@ -56,6 +57,13 @@ class Ender:
         if live.ending is None or not live.is_ending:
             live.ending = self._parts.tasks.spawn(self._after_the_end(live, status, saved), f"end of {live.id}")
         return live.ending
+
+    def again(self, live: Live) -> asyncio.Task[None]:
+        """Take up an end that could not be written down: what is not saved yet still is, unless it was given up."""
+        saves = live.state is ContainerState.HIBERNATING and not live.given_up and said_before(live) is None
+        if saves and not live.kept_silent:
+            return self.hibernate(live, "it could not be written down before")
+        return self.kill(live, "its end could not be written down before")
 
     async def killed(self, live: Live, why: str) -> None:
         """Let the container go without saving and return when that is done; raises Conflict when it cannot be."""
@@ -76,7 +84,7 @@ class Ender:
 
     async def _hibernate(self, live: Live, why: str) -> None:
         parts = self._parts
-        log.info("container %s hibernates: %s", live.id, why)
+        log.info("hibernates: %s", why, extra=_ids(live))
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
         saved = await self._ask_to_save(live)
         if saved is None:
@@ -91,8 +99,9 @@ class Ender:
     async def _go_on(self, live: Live, why: str) -> None:
         """Keep a container whose state could not be saved: it costs, but what is in it is not lost."""
         parts = self._parts
-        log.error("container %s stays, its state cannot be saved: %s", live.id, why)
+        log.error("it stays, its state cannot be saved: %s", why, extra=_ids(live))
         live.ending = live.saved = live.idle_since_s = None
+        live.given_up = live.kept_silent = False
         live.become(ContainerState.BUSY if live.running else ContainerState.IDLE)
         if not live.running:
             live.rest(parts.clock.now())
@@ -105,20 +114,19 @@ class Ender:
         """Say what could not be kept; it is gone from here on."""
         if saved.lost:
             text = "; ".join(f"{name}: {reason}" for name, reason in saved.lost.items())
-            log.warning("container %s: %d names could not be kept", live.id, len(saved.lost))
+            log.warning("%d names could not be kept", len(saved.lost), extra=_ids(live))
             await self._parts.lines.tell_client(
                 live.session_id, Progress(phase="hibernating", text=f"Not kept: {text}")
             )
 
     async def _ask_to_save(self, live: Live) -> Saved | None:
-        live.saved = asyncio.get_running_loop().create_future()
+        answer = live.saved = asyncio.get_running_loop().create_future()
         # An agent that is not connected is told when it dials in again, see Events.agent_up.
         heard = await self._parts.lines.tell_agent(live.session_id, Hibernate())
-        try:
-            async with asyncio.timeout(SAVE_WITHIN_S if heard else RETURN_WITHIN_S):
-                return await live.saved
-        except TimeoutError:
-            return None
+        # Not by a timeout around it: that would cancel the answer, and whoever asks later what it was.
+        await asyncio.wait([answer], timeout=SAVE_WITHIN_S if heard else RETURN_WITHIN_S)
+        live.kept_silent = not answer.done()
+        return answer.result() if answer.done() else None
 
     async def _keep(self, live: Live, at_s: float, saved: Saved) -> None:
         parts = self._parts
@@ -130,7 +138,8 @@ class Ender:
             epoch=saved.epoch,
             until_s=parts.clock.now() + DEFAULTS.hibernated_kept_s,
         )
-        await parts.store.run(parts.store.sessions.set_state, live.session_id, SessionState.HIBERNATED)
+        row = await parts.store.run(parts.store.sessions.set_state, live.session_id, SessionState.HIBERNATED)
+        parts.herald.session(row)
         await self._record(live, at_s, HIBERNATED, ContainerState.STOPPED)
 
     async def _lose(self, live: Live, at_s: float, why: str) -> None:
@@ -155,35 +164,42 @@ class Ender:
         if saved is not None:
             await self._keep(live, at_s, saved)
         else:
-            log.warning("container %s is gone: %s", live.id, status.cause)
+            log.warning("it is gone: %s", status.cause, extra=_ids(live))
             await self._lose(live, at_s, status.cause or "killed")
 
     async def _release(self, live: Live) -> float:
-        """Stop it at its provider and return when it ended."""
+        """Stop it at its provider and return when it ended; who ended it without a word did so when last heard of."""
         if live.handle is None:
             return self._parts.clock.now()
         provider = self._parts.providers[live.row.provider]
         await provider.stop(live.handle)
         status = await provider.poll(live.handle)
-        return status.ended_at_s or self._parts.clock.now()
+        return status.ended_at_s or live.heard_at_s or self._parts.clock.now()
 
     async def _record(self, live: Live, at_s: float, cause: str, state: ContainerState) -> None:
         parts, store = self._parts, self._parts.store
         live.become(state)
         await parts.writes.flushed()  # its cells' rows, which its bill is made of
-        await store.run(store.cells.lost, live.id, at_s)
+        for cell in await store.run(store.cells.lost, live.id, at_s):
+            parts.herald.cell_lost(cell, at_s)
         await store.run(store.containers.ended, live.id, at_s, cause, state)
         await store.run(parts.accounts.settle, live.id)
+        parts.herald.cost(live.session_id, await store.run(parts.accounts.spent_microusd, live.session_id))
         await store.run(store.tokens.revoke_scope, container_scope(live.id))
         await store.run(store.sessions.set_container, live.session_id, "")
         await store.run(store.sessions.touch, live.session_id, None)
         await parts.lines.container_ended(live.session_id, cause, tuple(live.running))
         parts.roster.remove(live)
+        log.info("container ended: %s", cause, extra=_ids(live))
         live.over.set()
 
     def _give_up_saving(self, live: Live, saved: Saved | None) -> None:
         if live.saved is not None and not live.saved.done():
             live.saved.set_result(saved)
+
+
+def _ids(live: Live) -> dict[str, str]:
+    return {"session_id": live.session_id, "container_id": live.id}
 
 
 def said_before(live: Live) -> Saved | None:

@@ -60,7 +60,9 @@ class Events:
         live.heard_at_s = now_s
         if not live.is_ready and live.ending is None:
             live.become(ContainerState.BUSY if hello.busy else ContainerState.IDLE)
-        if not hello.busy and not live.running:
+        if hello.busy:
+            live.works()
+        elif not live.running:
             live.rest(now_s)
         if live.saved is not None and not live.saved.done():
             self._parts.sayings.put(lambda: self._parts.lines.tell_agent(live.session_id, Hibernate()))
@@ -83,8 +85,11 @@ class Events:
         """A sign of life; it also ends cells whose reply was lost with a control plane."""
         live, store = self._live(container_id), self._parts.store
         now_s = live.heard_at_s = self._parts.clock.now()
+        live.outbox_messages, live.outbox_bytes = heartbeat.outbox_messages, heartbeat.outbox_bytes
         self._parts.writes.put(lambda: store.run(store.containers.heartbeat, container_id, now_s))
         grace_s = 2 * self._parts.settings.heartbeat_s
+        if not live.running:  # a cell whose row was lost keeps it from idling, too
+            live.works() if heartbeat.busy else live.rest(now_s)
         if not heartbeat.busy:
             for cell_id in [cell for cell, began_s in live.running.items() if now_s - began_s > grace_s]:
                 self.cell_ended(live.session_id, cell_id, "aborted", 0)
@@ -98,7 +103,8 @@ class Events:
     def child_ended(self, container_id: str, ended: ChildEnded) -> None:
         """The process that ran user code ended; another, with an empty namespace, took its place."""
         live, store = self._live(container_id), self._parts.store
-        log.warning("container %s: the process that ran the cells ended: %s", container_id, ended.cause)
+        ids = {"container_id": container_id, "session_id": live.session_id}
+        log.warning("the process that ran the cells ended: %s", ended.cause, extra=ids)
         self._parts.writes.put(lambda: store.run(store.sessions.set_epoch, live.session_id, ended.epoch))
 
     def cell_started(self, session_id: str, cell_id: str, code_digest: str) -> None:
@@ -108,6 +114,7 @@ class Events:
             return
         now_s = self._parts.clock.now()
         live.started(cell_id, now_s)
+        self._parts.herald.cell_began(live, cell_id, now_s)
         cell = StartedCell(
             id=cell_id,
             session_id=session_id,
@@ -123,9 +130,11 @@ class Events:
         """A cell's reply went by; a second time changes nothing."""
         live = self._parts.roster.of(session_id)
         now_s = self._parts.clock.now()
+        began_s = now_s if live is None else live.running.get(cell_id, now_s)
         if live is None or not live.finished(cell_id, now_s):
             return
         word = _STATUS.get(status, CellStatus.ABORTED)
+        self._parts.herald.cell_ended(live, cell_id, word, began_s, now_s)
         self._note(ended=EndedCell(id=cell_id, ended_at_s=now_s, status=word, last_seq=last_seq))
         live.unwritten = True
 

@@ -50,6 +50,13 @@ def longest_idle(seen: Iterable[Seen], now_s: float) -> Seen | None:
     return min(free, key=lambda one: (one.idle_since_s or 0.0, one.container_id), default=None)
 
 
+def deadline_s(idle_since_s: float | None, idle_after_s: float, pinned_until_s: float | None) -> float | None:
+    """Return when an idle container will go if no cell comes; None while one runs. All are epoch seconds."""
+    if idle_since_s is None:
+        return None
+    return max(idle_since_s + idle_after_s, pinned_until_s or 0.0)
+
+
 def _verdict(one: Seen, now_s: float, orphan_after_s: float) -> Verdict | None:
     if one.kernel_ended and one.client_gone_since_s is not None and not (one.named and _pinned(one, now_s)):
         return _as(one, Fate.HIBERNATE if one.named else Fate.CLOSE, "the notebook's kernel ended")

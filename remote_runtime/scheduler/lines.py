@@ -32,6 +32,9 @@ class Lines(Protocol):
     def clients(self) -> int:
         """Return how many notebooks are connected."""
 
+    def relayed(self) -> dict[str, tuple[int, int]]:
+        """Return how many messages, and of how many bytes, were handed on to `notebook` and `container`."""
+
 
 class Listener(Protocol):
     """What the websockets report. Nothing here waits for a database."""

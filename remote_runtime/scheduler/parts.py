@@ -13,6 +13,7 @@ from remote_runtime.images.records import Environment, Layer
 from remote_runtime.images.uv import Progress
 from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.registry import Providers
+from remote_runtime.scheduler.herald import Herald
 from remote_runtime.scheduler.lines import Lines
 from remote_runtime.scheduler.places import Places
 from remote_runtime.scheduler.roster import Roster
@@ -53,4 +54,5 @@ class Parts:
     tasks: Tasks
     writes: WriteBehind  # rows that nobody waits for
     sayings: WriteBehind  # progress lines, in order
+    herald: Herald  # tells events, metrics and the log what happens
     control_url: str  # where agents dial

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kernel_bridge.protocol.resources import parse_gpu
 from kernel_bridge.protocol.sessions import SessionSpec
 from remote_runtime.scheduler.parts import Parts
-from remote_runtime.scheduler.placement import Placement, free_stocks, place
+from remote_runtime.scheduler.placement import Placement, check_room, free_stocks, place
 from remote_runtime.store.rows import Placed, SessionRow
 
 
@@ -19,10 +19,12 @@ class Placer:
         self._parts = parts
 
     async def find(self, spec: SessionSpec) -> Placement:
-        """Return what this request would get now; raises NoCapacity, or BadOption for a card that is no word."""
+        """Return what this request would get now; raises NoCapacity or BadOption."""
         providers = self._parts.providers
         stocks = free_stocks(await providers.stocks(), self._parts.roster.held())
-        return place(parse_gpu(spec.gpu), stocks, providers.default.name)
+        placement = place(parse_gpu(spec.gpu), stocks, providers.default.name)
+        check_room(spec.cpu, spec.memory_bytes, providers[placement.provider].ground)
+        return placement
 
     async def record(self, row: SessionRow, placement: Placement) -> SessionRow:
         """Write down where the session runs and what an hour of it costs, and make its directories."""
@@ -40,6 +42,6 @@ class Placer:
             mend=ground.mend,
             boot_id=ground.boot_id,
             arena=str(parts.places.arena(row.id)),
-            rate_microusd_per_h=rates.total_microusd_per_h(placement.count, spec.cpu, spec.memory_bytes),
+            rate_microusd_per_h=rates.total_microusd_per_h(placement.count, spec.billed_cpu, spec.billed_memory_bytes),
         )
         return replace(await parts.store.run(parts.store.sessions.place, row.id, placed), new=row.new)

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Final
 
+from kernel_bridge.errors import StoreUnavailable
 from kernel_bridge.protocol.resources import CardChoice, GpuRequest
 from kernel_bridge.protocol.sessions import ContainerState, SessionState
 from remote_runtime.providers import host
 from remote_runtime.providers.base import Phase, Status
+from remote_runtime.scheduler.census import CensusTaker
 from remote_runtime.scheduler.ending import Ender
 from remote_runtime.scheduler.idle import Fate, Verdict, verdicts
 from remote_runtime.scheduler.lifecycle import READY
@@ -22,26 +25,37 @@ from remote_runtime.store.rows import ContainerRow
 
 log = logging.getLogger(__name__)
 
+_JUMP_S: Final = 5.0  # a clock that is off by less is being slewed, or was read late
+
+COSTS_EVERY_S: Final = 10.0  # where somebody listens
+
 
 class Reconciler:
     """Brings what is there to what should be."""
 
     def __init__(self, parts: Parts, ender: Ender, sessions: Sessions, leave: Callable[[], None]) -> None:
         self._parts = parts
+        self._census = CensusTaker(parts)
         self._ender = ender
         self._sessions = sessions
         self._leave = leave
         self._nudged = asyncio.Event()
         self._quiet_since_s: float | None = None
+        self._seen_at = parts.clock.now(), parts.clock.monotonic()  # by both clocks, at the last round
         self._asking = 0  # requests that are being answered
+        self._told_costs_at_s = 0.0
+        self.round_at_s = parts.clock.monotonic()  # when the last round ended, failed or not
 
     async def run(self) -> None:
         """Look every tick, and at once when nudged, for ever: the body of an owned task."""
         while True:
             try:
                 await self.step()
+            except StoreUnavailable as error:  # a line a round, not a page
+                log.error("%s", error)
             except Exception:  # one bad round must not be the last
                 log.exception("a round of the reconciler failed")
+            self.round_at_s = self._parts.clock.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._parts.settings.tick_s):  # wait_for of 3.11 can lose a cancellation
                     await self._nudged.wait()
@@ -55,6 +69,7 @@ class Reconciler:
         """Take over what an earlier control plane left: containers that run go on, the others end when they ended."""
         store = self._parts.store
         for session in await store.run(store.sessions.list):
+            self._parts.herald.feed.belongs(session.id, session.owner)
             if session.simulated:  # declared to an earlier runtime; its session still counts on it
                 self._parts.inventory.simulate(GpuRequest((CardChoice(session.card, session.card_count),)))
         for row in await store.run(store.containers.live):
@@ -62,11 +77,15 @@ class Reconciler:
         await store.run(self._parts.accounts.settle_all)
 
     async def step(self) -> None:
-        """Do one round."""
+        """Do one round. What fails about one container is tried again in the next, and keeps no other waiting."""
+        await self._follow_clock()
         for live in self._parts.roster:
             live.not_after(self._parts.clock.now())
-            await self._look(live)
-            await self._write_down(live)
+            for work in (self._look, self._write_down):
+                try:
+                    await work(live)
+                except Exception:  # a provider that cannot be reached, a database that is locked
+                    log.exception("a round of the reconciler failed for a container", extra={"container_id": live.id})
         seen = [
             live.seen(kernel_gone=self._kernel_gone(live))
             for live in self._parts.roster
@@ -75,12 +94,26 @@ class Reconciler:
         for verdict in verdicts(seen, self._parts.clock.now(), self._parts.settings.orphan_after_s):
             self._carry_out(verdict)
         await self._forget_expired()
+        await self._tell_listeners()
         self._leave_if_nothing_is_left()
+
+    async def _follow_clock(self) -> None:
+        """Where the time of day was set, move the times of what runs with it: its age is what it was."""
+        clock = self._parts.clock
+        now_s, monotonic_s = clock.now(), clock.monotonic()
+        should_be_s = self._seen_at[0] + (monotonic_s - self._seen_at[1])
+        jump_s = now_s - should_be_s
+        if abs(jump_s) > _JUMP_S:
+            log.warning("the clock was set by %+.0f s: the times of what runs move with it", jump_s)
+            await self._parts.store.run(self._parts.store.containers.shift_live, jump_s, should_be_s)
+            for live in self._parts.roster:
+                live.shift(jump_s)
+        self._seen_at = now_s, monotonic_s
 
     async def _look(self, live: Live) -> None:
         """Notice a container that has gone, or that has not been heard of for too long."""
         if live.ending is not None and not live.is_ending:
-            self._ender.kill(live, "its end could not be written down before")
+            self._ender.again(live)
             return
         if live.handle is None or live.state not in (*READY, ContainerState.HIBERNATING) or live.over.is_set():
             return
@@ -97,8 +130,12 @@ class Reconciler:
         store = self._parts.store
         if live.unwritten and live.is_ready:
             live.unwritten = False
-            await store.run(store.containers.move, live.id, live.state, live.row.fence)
-            await store.run(store.sessions.touch, live.session_id, live.idle_since_s)
+            try:
+                await store.run(store.containers.move, live.id, live.state, live.row.fence)
+                await store.run(store.sessions.touch, live.session_id, live.idle_since_s)
+            except BaseException:
+                live.unwritten = True
+                raise
 
     def _carry_out(self, verdict: Verdict) -> None:
         live = self._parts.roster.get(verdict.container_id)
@@ -122,6 +159,17 @@ class Reconciler:
             if self._parts.roster.of(session.id) is not None:
                 continue  # it wakes just now
             await self._sessions.close(session.id, "its kept state has had its time")
+
+    async def _tell_listeners(self) -> None:
+        """Where somebody listens, say what cards are free and, every now and then, what containers cost so far."""
+        parts = self._parts
+        if not len(parts.herald.feed):
+            return
+        parts.herald.cards(await self._census.cards())
+        if abs(parts.clock.now() - self._told_costs_at_s) >= COSTS_EVERY_S:
+            self._told_costs_at_s = parts.clock.now()
+            for session_id in {live.session_id for live in parts.roster}:
+                parts.herald.cost(session_id, await parts.store.run(parts.accounts.spent_microusd, session_id))
 
     def _leave_if_nothing_is_left(self) -> None:
         """An embedded runtime goes away when no container lives and no notebook is connected for a while."""
@@ -168,12 +216,13 @@ class Reconciler:
     async def _go_on(self, live: Live) -> None:
         """Its agent will dial in again; until then it is as it was."""
         store, now_s = self._parts.store, self._parts.clock.now()
-        log.info("container %s is adopted", live.id)
+        log.info("container is adopted", extra={"container_id": live.id, "session_id": live.session_id})
         live.heard_at_s = now_s
         for cell in await store.run(store.cells.running, live.session_id):
             live.running[cell.id] = cell.started_at_s
         live.idle_since_s = None if live.running else now_s
         live.state = ContainerState.BUSY if live.running else ContainerState.IDLE
+        live.tell()
 
     async def _status(self, live: Live) -> Status:
         if live.handle is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kernel_bridge.protocol.notes import Saved
@@ -30,6 +30,8 @@ class Live:
     pinned_until_s: float | None = None
     heard_at_s: float = 0.0  # from its agent, last
     agent_connected: bool = False
+    outbox_messages: int = 0  # that its agent keeps until the notebook acknowledges them, at its last heartbeat
+    outbox_bytes: int = 0
     client_gone_since_s: float | None = None
     goodbye: bool = False
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # its agent has said hello
@@ -37,7 +39,10 @@ class Live:
     over: asyncio.Event = field(default_factory=asyncio.Event)  # its end is written down
     saved: asyncio.Future[Saved | None] | None = None  # asked to hibernate
     ending: asyncio.Task[None] | None = None
+    given_up: bool = False  # somebody wants it gone, saved or not
+    kept_silent: bool = False  # it was asked to save and did not answer in time
     unwritten: bool = False  # its state or its idleness is not in the database yet
+    moved: Callable[[Live], None] | None = None  # told of every change of its state, and of its idle deadline
 
     @property
     def id(self) -> str:
@@ -61,11 +66,24 @@ class Live:
 
     def become(self, to: ContainerState) -> None:
         """Take a legal step; raises IllegalMove."""
-        self.state = move(self.state, to)
+        before, self.state = self.state, move(self.state, to)
+        if self.state is not before:
+            self.tell()
+
+    def tell(self) -> None:
+        """Have it said how it stands now."""
+        if self.moved is not None:
+            self.moved(self)
 
     def started(self, cell_id: str, at_s: float) -> None:
         """Note that a cell runs."""
         self.running[cell_id] = at_s
+        self.idle_since_s = None
+        if self.is_ready:
+            self.become(ContainerState.BUSY)
+
+    def works(self) -> None:
+        """Note that its agent says a cell runs, even where nobody here knows which: its row may have been lost."""
         self.idle_since_s = None
         if self.is_ready:
             self.become(ContainerState.BUSY)
@@ -79,10 +97,21 @@ class Live:
 
     def rest(self, at_s: float) -> None:
         """Note that no cell runs, unless that is known already."""
+        before, began = self.state, self.idle_since_s is None
         if self.idle_since_s is None:
             self.idle_since_s = at_s
         if self.is_ready:
             self.become(ContainerState.IDLE)
+        if began and self.state is before:  # else that was said
+            self.tell()
+
+    def shift(self, by_s: float) -> None:
+        """Move every time that is remembered: the clock was set, and what was a minute ago still was."""
+        self.heard_at_s += by_s
+        self.running = {cell: at_s + by_s for cell, at_s in self.running.items()}
+        self.idle_since_s = None if self.idle_since_s is None else self.idle_since_s + by_s
+        self.started_at_s = None if self.started_at_s is None else self.started_at_s + by_s
+        self.client_gone_since_s = None if self.client_gone_since_s is None else self.client_gone_since_s + by_s
 
     def not_after(self, now_s: float) -> None:
         """Forget times that are yet to come: the clock was set back, and nothing may wait until it is there again."""
@@ -109,7 +138,8 @@ class Live:
 class Roster:
     """Every live container, by its id and by its session."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved: Callable[[Live], None] | None = None) -> None:
+        self._moved = moved
         self._by_id: dict[str, Live] = {}
         self._by_session: dict[str, Live] = {}
 
@@ -122,6 +152,8 @@ class Roster:
     def add(self, live: Live) -> Live:
         """Take one in."""
         self._by_id[live.id] = self._by_session[live.session_id] = live
+        live.moved = self._moved
+        live.tell()
         return live
 
     def remove(self, live: Live) -> None:

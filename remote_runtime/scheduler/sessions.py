@@ -13,6 +13,7 @@ from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.placer import Placer
 from remote_runtime.scheduler.starting import Starter, idle_after_s
 from remote_runtime.store.rows import CellRow, SessionRow
+from remote_runtime.store.sessions import no_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,81 +40,85 @@ class Sessions:
         Raises PythonMismatch, NotFound for a volume or secret, NoCapacity, BadOption: all before anything costs.
         """
         check_python(spec)
-        await self._check_names(spec)
+        await self._check_names(spec, owner)
         placement = await self._placer.find(spec)
         row = await self._parts.store.run(self._parts.store.sessions.open, spec, owner)
         if row.new or (not row.container_id and row.card != placement.card):
             row = await self._placer.record(row, placement)
+            self._parts.herald.session(row)
         if live := self._parts.roster.of(row.id):
             live.spec = spec
             live.idle_after_s = idle_after_s(spec.idle_after_s, self._parts.settings.idle_after_s)
+            live.tell()
         return await self._info(row)
 
     async def info(self, session_id: str, owner: str | None = None) -> SessionInfo:
         """Return one session, closed ones too; raises NotFound."""
-        return await self._info(await self._row(session_id, owner))
+        return await self._info(await self.row(session_id, owner))
 
-    async def list(self, owner: str) -> list[SessionInfo]:
-        """Return the standing sessions, oldest first."""
+    async def list(self, owner: str | None) -> list[SessionInfo]:
+        """Return the standing sessions of an owner or of everyone, oldest first."""
         rows = await self._parts.store.run(self._parts.store.sessions.list, owner)
         return [await self._info(row) for row in rows]
 
-    async def cells(self, session_id: str, owner: str) -> tuple[CellRow, ...]:
+    async def cells(self, session_id: str, owner: str | None) -> tuple[CellRow, ...]:
         """Return the newest cells of a session, in the order they started."""
-        await self._row(session_id, owner)
+        await self.row(session_id, owner)
         await self._parts.writes.flushed()
         return await self._parts.store.run(self._parts.store.cells.list, session_id)
 
-    async def stop(self, session_id: str, owner: str) -> SessionInfo:
+    async def stop(self, session_id: str, owner: str | None) -> SessionInfo:
         """Hibernate now and return when it is done; a session without a container stays as it is."""
-        await self._row(session_id, owner)
+        await self.row(session_id, owner)
         await self._starter.stop(session_id)
         if live := self._parts.roster.of(session_id):
             await asyncio.shield(self._ender.hibernate(live, "it was asked to stop"))
         return await self.info(session_id)
 
-    async def reset(self, session_id: str, owner: str, why: str = "it was reset") -> SessionInfo:
+    async def reset(self, session_id: str, owner: str | None, why: str = "it was reset") -> SessionInfo:
         """End the container, discard the state, close the session."""
-        await self._row(session_id, owner)
+        await self.row(session_id, owner)
         await self.close(session_id, why)
         return await self.info(session_id)
 
     async def close(self, session_id: str, why: str) -> None:
         """The same, for the control plane's own use. Twice is success."""
         store = self._parts.store
-        await store.run(store.sessions.set_state, session_id, SessionState.CLOSED)  # nobody can wake it from here on
+        # Nobody can wake it from here on.
+        self._parts.herald.session(await store.run(store.sessions.set_state, session_id, SessionState.CLOSED))
         await self._starter.stop(session_id)
         if live := self._parts.roster.of(session_id):
             await self._ender.killed(live, why)
         await store.run(store.sessions.set_kept, session_id, names=(), size_bytes=0, epoch="", until_s=0.0)
         await asyncio.to_thread(self._parts.places.remove, session_id)
 
-    async def pin(self, session_id: str, owner: str, until_s: float | None) -> SessionInfo:
+    async def pin(self, session_id: str, owner: str | None, until_s: float | None) -> SessionInfo:
         """Keep the session's container until then, idle or not; None lets it go again."""
-        await self._row(session_id, owner)
+        await self.row(session_id, owner)
         if live := self._parts.roster.of(session_id):
             live.pinned_until_s = until_s
-        await self._parts.store.run(self._parts.store.sessions.pin, session_id, until_s)
+            live.tell()
+        self._parts.herald.session(await self._parts.store.run(self._parts.store.sessions.pin, session_id, until_s))
         return await self.info(session_id)
 
-    async def add_layer(self, session_id: str, owner: str, requirements: Sequence[str]) -> LayerInfo:
+    async def add_layer(self, session_id: str, owner: str | None, requirements: Sequence[str]) -> LayerInfo:
         """Build a package layer for the session's environment and remember it."""
         if not requirements:
             raise BadRequest("Name at least one package, as `name==version`.")
-        row = await self._row(session_id, owner)
+        row = await self.row(session_id, owner)
         report = self._starter.reporter(session_id)
         environment = await self._parts.images.environment(row.spec.image, report)
         layer = await self._parts.images.layer(environment, tuple(requirements), report)
         await self._parts.store.run(self._parts.store.sessions.append_layer, session_id, str(layer.path))
         return LayerInfo(path=str(layer.path), seconds=layer.seconds, cached=layer.cached)
 
-    async def _check_names(self, spec: SessionSpec) -> None:
-        run = self._parts.store.run
+    async def _check_names(self, spec: SessionSpec, owner: str) -> None:
+        run, secrets, volumes = self._parts.store.run, self._parts.secrets.of(owner), self._parts.volumes.of(owner)
         for mount in spec.volumes:
-            if not mount.path.startswith("/"):
+            if not mount.path.startswith("/") or ".." in mount.path.split("/") or not mount.path.strip("/"):
                 raise BadRequest(f"The volume {mount.name} wants an absolute path: `--volume {mount.name}:/data`.")
             try:
-                await run(self._parts.volumes.get, mount.name)
+                await run(volumes.get, mount.name)
             except NotFound:
                 raise NotFound(
                     f"There is no volume {mount.name!r}: `cellburst volume create {mount.name}` makes one, or "
@@ -121,14 +126,15 @@ class Sessions:
                 ) from None
         for name in spec.secrets:
             try:
-                await run(self._parts.secrets.require, (name,))
+                await run(secrets.require, (name,))
             except NotFound:
                 raise NotFound(f"There is no secret {name!r}: `cellburst secret create {name} KEY=VALUE`.") from None
 
-    async def _row(self, session_id: str, owner: str | None) -> SessionRow:
+    async def row(self, session_id: str, owner: str | None) -> SessionRow:
+        """Return a session's row if it is within an owner's reach; raises NotFound."""
         row = await self._parts.store.run(self._parts.store.sessions.get, session_id)
         if owner is not None and row.owner != owner:
-            raise NotFound(f"There is no session {session_id[:80]!r}.")
+            raise no_session(session_id)  # in the words for one that never was
         return row
 
     async def _info(self, row: SessionRow) -> SessionInfo:

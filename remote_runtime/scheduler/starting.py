@@ -64,10 +64,10 @@ class Starter:
             if await self._has_none(session_id):
                 await self._bring_up(session_id)
         except CellburstError as error:
-            log.warning("session %s has no container: %s", session_id, error)
+            log.warning("no container: %s", error, extra={"session_id": session_id})
             await self._parts.lines.tell_client(session_id, Refused(code=error.code, detail=str(error)))
         except Exception:  # a full disk, a lost database: the notebook that waits must hear of it, too
-            log.exception("session %s has no container", session_id)
+            log.exception("no container", extra={"session_id": session_id})
             detail = "The container could not be started; the runtime's log says why."
             await self._parts.lines.tell_client(session_id, Refused(code=StartFailed.code, detail=detail))
         finally:
@@ -87,7 +87,9 @@ class Starter:
         session = await store.run(store.sessions.get, session_id)
         if session.state is SessionState.CLOSED:
             raise SessionLost("The session was closed. Run the cell again: it opens another.")
+        asked_s = self._parts.clock.monotonic()
         live = await self._take_card(session)
+        self._parts.herald.placed(live, self._parts.clock.monotonic() - asked_s)
         try:
             self._say(session_id, "building")
             await self._move(live, ContainerState.BUILDING)
@@ -149,8 +151,8 @@ class Starter:
             card=placement.card,
             card_count=placement.count,
             simulated=placement.simulated,
-            cpu=spec.cpu,
-            memory_bytes=spec.memory_bytes,
+            cpu=spec.billed_cpu,
+            memory_bytes=spec.billed_memory_bytes,
             rates=parts.prices.rates(placement.card),
             place=ground.place,
             boot_id=ground.boot_id,
@@ -175,16 +177,19 @@ class Starter:
         directory = parts.places.container(session.id, live.id)
         started_at_s = live.heard_at_s = parts.clock.now()
         provider = parts.providers[live.row.provider]
-        live.handle = await provider.start(ContainerSpec(config=config, directory=directory, preload=PRELOAD))
+        live.handle = await provider.start(
+            ContainerSpec(config=config, directory=directory, owner=session.owner, preload=PRELOAD)
+        )
         live.started_at_s = started_at_s
         await store.run(store.containers.set_handle, live.id, live.handle, live.row.fence, started_at_s)
 
     async def _config(self, live: Live, session: SessionRow, environment: Environment) -> ContainerConfig:
         parts, store, spec = self._parts, self._parts.store, session.spec
-        _, token = await store.run(store.tokens.create, live.id, container_scope(live.id))
-        hidden = await store.run(parts.secrets.environment, spec.secrets)
+        _, token = await store.run(store.tokens.create, live.id, container_scope(live.id), None, session.owner)
+        hidden = await store.run(parts.secrets.of(session.owner).environment, spec.secrets)
+        owned = parts.volumes.of(session.owner)
         volumes = [
-            Mount(source=str(parts.volumes.directory(mount.name)), target=mount.path, read_only=mount.read_only)
+            Mount(source=str(owned.directory(mount.name)), target=mount.path, read_only=mount.read_only)
             for mount in spec.volumes
         ]
         return ContainerConfig(
@@ -201,12 +206,18 @@ class Starter:
             mounts=(*environment.mounts, *volumes),
             layers=(*environment.layers, *session.layers),
             env={**environment.env, **hidden},
+            secret_keys=tuple(sorted(hidden)),
             card=live.row.card,
             card_count=live.row.card_count,
             simulated=live.row.simulated,
             memory_bytes=spec.memory_bytes,
             cpu=spec.cpu,
+            network=spec.network,
+            pids=parts.settings.pids,
+            disk_bytes=parts.settings.disk_bytes,
+            disk_reserve_bytes=parts.settings.disk_reserve_bytes,
             heartbeat_s=parts.settings.heartbeat_s,
+            log_level=parts.settings.log_level,
             runtime_lost_after_s=parts.settings.runtime_lost_after_s,
         )
 
@@ -231,7 +242,8 @@ class Starter:
         store = self._parts.store
         if session.state is SessionState.HIBERNATED:
             await store.run(store.sessions.set_state, session.id, SessionState.OPEN)
-            await store.run(store.sessions.set_epoch, session.id, session.epoch)  # the kept names are live again
+            row = await store.run(store.sessions.set_epoch, session.id, session.epoch)  # the kept names are live again
+            self._parts.herald.session(row)
         live.opened = True
         await store.run(store.containers.move, live.id, live.state, live.row.fence)
         await store.run(store.containers.release, live.id, live.row.fence)
@@ -248,6 +260,7 @@ class Starter:
         progress = Progress(phase=phase, text=text)
         if self._phases.get(session_id) != progress:
             self._phases[session_id] = progress
+            self._parts.herald.progress(session_id, progress)
             self._parts.sayings.put(lambda: self._parts.lines.tell_client(session_id, progress))
 
 
@@ -260,6 +273,7 @@ class _Reporter:
 
     def __call__(self, line: str) -> None:
         note = Progress(phase="building", line=line)
+        self._parts.herald.progress(self._session_id, note)
         self._parts.sayings.put(lambda: self._parts.lines.tell_client(self._session_id, note))
 
 

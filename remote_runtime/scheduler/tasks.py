@@ -7,9 +7,14 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+from kernel_bridge.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+_TRIES: Final = 600  # each may take as long as the store is patient
+_AGAIN_AFTER_S: Final = 1.0
 
 Write = Callable[[], Awaitable[object]]
 T = TypeVar("T")
@@ -68,7 +73,7 @@ class WriteBehind:
             await self._wait()
             while True:
                 try:
-                    await _guarded(write(), "write behind")
+                    await _guarded(_written(write), "write behind")
                 finally:
                     self._queue.task_done()
                 if self._queue.empty():
@@ -96,6 +101,19 @@ async def uncut(work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+async def _written(write: Write) -> None:
+    """A database that is away comes back: what happened meanwhile is written then, for the bill is made of it."""
+    for _ in range(_TRIES):
+        try:
+            await write()
+        except StoreUnavailable as error:
+            log.error("a write waits: %s", error)
+            await asyncio.sleep(_AGAIN_AFTER_S)
+        else:
+            return
+    await write()
 
 
 async def _guarded(work: Awaitable[object], name: str) -> None:
