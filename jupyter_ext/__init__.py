@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_ext.completion import install
 from jupyter_ext.magics import GpuMagics
 from jupyter_ext.session import Sessions
 
-_NAMES = ("gpu", "gpu_status", "gpu_stop", "gpu_reset", "gpu_get", "gpu_connect", "gpu_config", "gpu_keep_warm")
+_NAMES = (
+    *("gpu", "gpu_status", "gpu_stop", "gpu_reset", "gpu_get", "gpu_connect", "gpu_config", "gpu_keep_warm"),
+    "gpu_logs",
+)
 _LOADED = "_cellburst_magics"
+_UNINSTALL = "_cellburst_uninstall_completion"
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -19,6 +24,7 @@ def load_ipython_extension(shell: Any) -> None:
     shell.register_magics(GpuMagics(shell, sessions))
     shell.events.register("post_run_cell", sessions.after_cell)
     object.__setattr__(shell, _LOADED, sessions)
+    object.__setattr__(shell, _UNINSTALL, install(shell, sessions))
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -27,6 +33,7 @@ def unload_ipython_extension(shell: Any) -> None:
     if sessions is None:
         return
     object.__setattr__(shell, _LOADED, None)
+    getattr(shell, _UNINSTALL)()
     shell.events.unregister("post_run_cell", sessions.after_cell)
     sessions.close()
     for kind in ("line", "cell"):

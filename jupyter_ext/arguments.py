@@ -21,7 +21,6 @@ from kernel_bridge.protocol.sessions import VolumeMount
 T = TypeVar("T")
 
 _RESOURCE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
-_FLAGS: Final = frozenset({"--quiet", "--dry-run"})
 _CACHED_LINES: Final = 256
 
 
@@ -41,6 +40,7 @@ class CellOptions:
     names_out: tuple[str, ...] | None = None
     names_leave: tuple[str, ...] = ()
     session: str = ""
+    network: bool = True
     quiet: bool = False
     dry_run: bool = False
 
@@ -65,9 +65,13 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--out", {"dest": "names_out", "metavar": "NAMES", "help": "bring home only these names: a,b"}),
     ("--leave", {"default": "", "metavar": "NAMES", "help": "keep these names remote, whatever their size: a,b"}),
     ("--session", {"default": "", "metavar": "NAME", "help": "a session shared by all notebooks that say this name"}),
+    ("--no-network", {"action": "store_true", "help": "a container that reaches no network"}),
     ("--quiet", {"action": "store_true", "help": "no status line and no footer"}),
     ("--dry-run", {"action": "store_true", "help": "show what would be sent, and start nothing"}),
 )
+
+
+_FLAGS: Final = frozenset(name for name, settings in OPTIONS if settings.get("action") == "store_true")
 
 
 def gpu_arguments() -> None:
@@ -140,14 +144,14 @@ def parse_names(option: str, text: str) -> tuple[str, ...]:
     return names
 
 
-def parse_positive(option: str, text: str) -> float:
-    """Read a number above zero; raises BadOption."""
+def parse_positive(before: str, text: str) -> float:
+    """Read a number above zero that was written after `before`; raises BadOption."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise BadOption(f"`{option} {text}`: write a number above zero, for example `{option} 4`.")
+        raise BadOption(f"`{before}{text}`: write a number above zero, for example `{before}4`.")
     return number
 
 
@@ -159,7 +163,7 @@ def _options(words: list[str]) -> CellOptions:
             image=found.image,
             volumes=_distinct(tuple(parse_volume(text) for text in found.volume)),
             secrets=tuple(dict.fromkeys(_secret(text) for text in found.secret)),
-            cpu=_maybe(found.cpu, lambda text: parse_positive("--cpu", text)),
+            cpu=_maybe(found.cpu, lambda text: parse_positive("--cpu ", text)),
             memory_bytes=_maybe(found.memory, parse_size),
             timeout_s=_maybe(found.timeout, lambda text: _duration("--timeout", text)),
             idle_after_s=_maybe(found.idle, lambda text: _duration("--idle", text)),
@@ -167,6 +171,7 @@ def _options(words: list[str]) -> CellOptions:
             names_out=_maybe(found.names_out, lambda text: parse_names("--out", text)),
             names_leave=parse_names("--leave", found.leave),
             session=_session(found.session),
+            network=not found.no_network,
             quiet=found.quiet,
             dry_run=found.dry_run,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 from jupyter_ext import moves, plan, shipment, writeback
 from jupyter_ext.arguments import CellOptions
@@ -20,10 +22,13 @@ from jupyter_ext.status import Footer, StatusLine
 from jupyter_ext.timing import Timing
 from kernel_bridge import errors
 from kernel_bridge.errors import CellburstError, SessionLost
+from kernel_bridge.logs import bound, bound_id
 from kernel_bridge.protocol.cells import METADATA_KEY, CellReply
 from kernel_bridge.protocol.messages import SHELL, Message, new_header
 from kernel_bridge.protocol.money import cost_microusd
 from kernel_bridge.protocol.wire import from_wire, to_wire
+
+log = logging.getLogger(__name__)
 
 _AGENT: Final = "remote_runtime/agent/"  # frames of the agent's own files say nothing to the user
 _ATTEMPTS: Final = 3  # a container may idle away, or lose its state, just before the cell reaches it
@@ -84,23 +89,9 @@ class _CellRun:
         self._moving = moves.fetch_foreign(self.sessions, self.session, cell)
         self._notices += [each.notice for each in self._moving.values()]
         for attempt in range(_ATTEMPTS):
-            sent = self._ship(cell)
-            message = self._request(cell.code, sent, attempt)
-            self._timing.sent()
-            try:
-                answer = self._pump.run(message)
-            except SessionLost:
-                if self._pump.cell_began or attempt + 1 == _ATTEMPTS:
-                    raise
-                self.session.forget()
-                continue
-            self._timing.answered()
-            self.reply = from_wire(CellReply, answer.metadata.get(METADATA_KEY, {"epoch": ""}))
-            other = self.session.enter_epoch(self.reply.epoch)
-            if not self.reply.state_lost:
-                return answer, sent
-            if not other:
-                self.session.forget()
+            with bound(cell_id=self._new_id(attempt), session_id=self.session.info.id):
+                if done := self._deliver_once(cell, attempt):
+                    return done
         raise SessionLost("The container lost its state again and again; `%gpu_reset` starts a fresh one.")
 
     def show_footer(self, sent: shipment.Shipment, home: writeback.Homecoming) -> None:
@@ -145,6 +136,30 @@ class _CellRun:
             writeback.keep_output(self.shell, home.value)
         return None
 
+    def _deliver_once(self, cell: CapturedCell, attempt: int) -> tuple[Message, shipment.Shipment] | None:
+        """Ship and run the cell; None when it was not run and can be tried again."""
+        sent = self._ship(cell)
+        message = self._request(cell.code, sent)
+        self._timing.sent()
+        log.info("cell sent", extra={"fields": {"bytes": sent.size_bytes, "units": len(sent.request.units)}})
+        try:
+            answer = self._pump.run(message)
+        except SessionLost as error:
+            log.warning("cell lost: %s", error)
+            if self._pump.cell_began or attempt + 1 == _ATTEMPTS:
+                raise
+            self.session.forget()
+            return None
+        self._timing.answered()
+        log.info("cell answered: %s", answer.content.get("status"))
+        self.reply = from_wire(CellReply, answer.metadata.get(METADATA_KEY, {"epoch": ""}))
+        other = self.session.enter_epoch(self.reply.epoch)
+        if not self.reply.state_lost:
+            return answer, sent
+        if not other:
+            self.session.forget()
+        return None
+
     def _ship(self, cell: CapturedCell) -> shipment.Shipment:
         session = self.session
         session.use_folder(directory())
@@ -171,11 +186,15 @@ class _CellRun:
         if self.opened_it and fresh:
             self._introduction = [_introduction(self.session, first=self.sessions.opened <= 1)]
 
-    def _request(self, code: str, sent: shipment.Shipment, attempt: int) -> Message:
-        msg_id = str(self._parent.get("msg_id", ""))
-        while msg_id and self.session.knows_cell(msg_id):  # the second `%gpu` of one local cell, or a second attempt
-            msg_id = f"{self._parent['msg_id']}_{attempt}_{len(msg_id)}"
-        header = new_header("execute_request", self.session.info.id, msg_id=msg_id)
+    def _new_id(self, attempt: int) -> str:
+        """Return the id of the cell, in every process: the local cell's own where that is not taken."""
+        msg_id = own_id = str(self._parent.get("msg_id", "")) or uuid4().hex
+        while self.session.knows_cell(msg_id):  # the second `%gpu` of one local cell, or a second attempt
+            msg_id = f"{own_id}_{attempt}_{len(msg_id)}"
+        return msg_id
+
+    def _request(self, code: str, sent: shipment.Shipment) -> Message:
+        header = new_header("execute_request", self.session.info.id, msg_id=bound_id("cell_id"))
         self.session.remember_cell(header["msg_id"], self._parent)
         content = {
             "code": code,

@@ -14,11 +14,14 @@ from jupyter_ext import reports
 from jupyter_ext.arguments import HELP, parse_cell, parse_line
 from jupyter_ext.cell_run import run_cell
 from jupyter_ext.errors_shown import shown_in_one_line
+from jupyter_ext.log_view import HELP as LOGS_HELP
+from jupyter_ext.log_view import log_lines, meant, parse_logs
 from jupyter_ext.outputs import Outputs
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.session import Sessions
 from jupyter_ext.status import StatusLine
 from jupyter_ext.words import split_words
+from kernel_bridge.client.session_log import session_log
 from kernel_bridge.config import check_url
 from kernel_bridge.errors import BadOption, CellburstError, NotFound
 from kernel_bridge.protocol.cells import FileRef
@@ -147,6 +150,28 @@ class GpuMagics(Magics):
                 session.info = session.control_plane.pin_session(session.info.id, until_s)
                 off = f"{session.info.id}: idles away as usual"
                 _say(off if seconds is None else reports.keep_warm_line(session.info, seconds))
+
+    @line_magic
+    def gpu_logs(self, line: str) -> None:  # noqa: D102 - its help is made from its arguments
+        with shown_in_one_line():
+            asked = parse_logs(line)
+            chosen = self._chosen(asked.session)
+            if self.sessions.running_control_plane() is None:
+                _say(reports.no_runtime_line(self.sessions))
+                return
+            folder = self.sessions.journal().folder
+            for session, cell_id in meant(asked, chosen):
+                found = session_log(
+                    self.sessions.control_plane(),
+                    folder,
+                    session.info.id,
+                    cell_id=cell_id,
+                    level=asked.level,
+                    lines=asked.lines,
+                )
+                _say(*log_lines(session.info.id, cell_id, found))
+
+    gpu_logs.__doc__ = LOGS_HELP
 
     def _check_is_no_card(self, expression: str) -> None:
         """Refuse `%gpu A100`, which would look for a variable of that name."""

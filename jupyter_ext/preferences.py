@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from jupyter_ext.arguments import parse_volume
+from jupyter_ext.arguments import parse_positive, parse_volume
 from kernel_bridge.errors import BadOption
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.resources import parse_duration, parse_gpu, parse_size
@@ -20,8 +20,8 @@ class Preferences:
     image: str = ""  # an expression, evaluated in the notebook; empty: the notebook's own packages
     volumes: tuple[VolumeMount, ...] = ()
     secrets: tuple[str, ...] = ()
-    cpu: float = DEFAULTS.cpu
-    memory: int = DEFAULTS.memory_bytes
+    cpu: float | None = None  # None: no limit
+    memory: int | None = None
     timeout: float | None = DEFAULTS.cell_timeout_s
     idle: float = DEFAULTS.idle_after_s
     writeback_limit: int | None = None  # bytes; None: by where the container is
@@ -42,8 +42,8 @@ KEYS: Final = {
     "image": "the image of cells without `--image`",
     "volumes": "volumes mounted in every cell: `models:/models,data:/data:ro`",
     "secrets": "secrets every cell gets: `hf,wandb`",
-    "cpu": "processor cores",
-    "memory": "memory, as `16G`",
+    "cpu": "processor cores, at most",
+    "memory": "memory at most, as `16G`",
     "timeout": "a cell's time limit, as `30m`, or `none`",
     "idle": "after how long without a cell the state is saved and billing stops",
     "writeback_limit": "values above it stay remote as handles, as `64M`, or `auto`",
@@ -52,6 +52,8 @@ assert set(KEYS) == {field.name for field in fields(Preferences)}  # noqa: S101 
 
 
 def _read(key: str, text: str) -> Any:
+    if text == "none" and key in {"cpu", "memory", "timeout"}:
+        return None
     if key == "gpu":
         return str(parse_gpu(text))
     if key in {"volumes", "secrets"}:
@@ -59,21 +61,11 @@ def _read(key: str, text: str) -> Any:
         return tuple(parse_volume(part) if key == "volumes" else part for part in parts)
     if key == "memory" or (key == "writeback_limit" and text != "auto"):
         return parse_size(text)
-    if key == "writeback_limit" or (key == "timeout" and text == "none"):
+    if key == "writeback_limit":
         return None
     if key in {"timeout", "idle"}:
         return parse_duration(text)
-    return _number(text) if key == "cpu" else text
-
-
-def _number(text: str) -> float:
-    try:
-        cores = float(text)
-    except ValueError:
-        cores = 0.0
-    if not 0 < cores < float("inf"):
-        raise BadOption(f"`cpu={text}`: write a number above zero, for example `cpu=4`.")
-    return cores
+    return parse_positive("cpu=", text) if key == "cpu" else text
 
 
 def _show(key: str, value: Any) -> str:

@@ -135,6 +135,11 @@ class RemoteSession:
         """Return the local cell's header, empty when it is not known any more."""
         return self._parents.get(msg_id, {})
 
+    @property
+    def last_cell(self) -> str:
+        """Return the id of the cell that was sent last; empty when none was."""
+        return next(reversed(self._parents), "")
+
     def knows_cell(self, msg_id: str) -> bool:
         """Tell whether a cell of this id was sent to this session."""
         return msg_id in self._parents

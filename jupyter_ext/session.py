@@ -25,6 +25,7 @@ from kernel_bridge.capture.handle import HandleInfo
 from kernel_bridge.client.channel import Channel
 from kernel_bridge.client.embedded import ensure_runtime, running_runtime
 from kernel_bridge.client.http import ControlPlane
+from kernel_bridge.client.journal import Journal
 from kernel_bridge.config import Address, ClientConfig
 from kernel_bridge.errors import BadOption, CellburstError, NotFound, RemoteValueError
 from kernel_bridge.protocol.blobs import UnitHead
@@ -47,6 +48,7 @@ class Sessions:
         self._open: dict[str, RemoteSession] = {}
         self._desks: dict[str, Desk] = {}
         self._control_plane: ControlPlane | None = None
+        self._journal: Journal | None = None
         atexit.register(self.goodbye)
 
     def __iter__(self) -> Iterator[RemoteSession]:
@@ -62,10 +64,18 @@ class Sessions:
 
     def control_plane(self) -> ControlPlane:
         """Return the runtime's control plane, starting this machine's own where none was chosen."""
+        self.journal()
         address = self._address()
         if self._control_plane is None or self._control_plane.address != address:
             self._control_plane = ControlPlane(address)
         return self._control_plane
+
+    def journal(self) -> Journal:
+        """Return this kernel's log, open from the first time something is asked of a runtime."""
+        if self._journal is None:
+            self._journal = Journal(self.config())
+            self._journal.open()
+        return self._journal
 
     def running_control_plane(self) -> ControlPlane | None:
         """Return the runtime's control plane; None where this machine's own is meant and does not run."""
@@ -81,9 +91,10 @@ class Sessions:
             gpu=options.gpu or chosen.gpu,
             volumes=mounts(options.volumes or chosen.volumes, self.shell.user_ns),
             secrets=secret_names(options.secrets or chosen.secrets, self.shell.user_ns),
-            cpu=options.cpu or chosen.cpu,
-            memory_bytes=options.memory_bytes or chosen.memory,
+            cpu=options.cpu or chosen.cpu or 0.0,
+            memory_bytes=options.memory_bytes or chosen.memory or 0,
             idle_after_s=options.idle_after_s or chosen.idle,
+            network=options.network,
             name=options.session,
         )
         return self._with_a_card_at_hand(asked) if asked.gpu == ANY else asked
@@ -195,6 +206,8 @@ class Sessions:
         """Leave everything, when the extension is unloaded."""
         atexit.unregister(self.goodbye)
         self.leave()
+        if self._journal is not None:
+            self._journal.close()
 
     def _address(self) -> Address:
         return ensure_runtime(self.config(), say=self._say)

@@ -17,8 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import cellburst
 from jupyter_ext import load_ipython_extension, unload_ipython_extension
 from jupyter_ext.session import Sessions
-from kernel_bridge.client.embedded import running_runtime, wait_until_gone
-from kernel_bridge.client.http import ControlPlane
+from kernel_bridge.client.embedded import running_runtime
 from kernel_bridge.config import ClientConfig
 
 pytestmark = pytest.mark.timeout(240)
@@ -90,27 +89,12 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def config() -> Iterator[ClientConfig]:
-    """A user's directories, with a short path: there will be a socket in them."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="cb") as folder:
-        for name in ("config", "data", "runtime"):
-            patch.setenv(f"CELLBURST_{name.upper()}_DIR", f"{folder}/{name}")
-        patch.setenv("IPYTHONDIR", f"{folder}/ipython")
-        (Path(folder) / "notebook").mkdir()
-        patch.chdir(Path(folder) / "notebook")
-        yield ClientConfig.load()
-
-
-@pytest.fixture(scope="module")
 def notebook(config: ClientConfig) -> Iterator[Notebook]:
     """A notebook whose runtime runs, with one simulated card."""
     made = Notebook()
     made.run("%gpu_config simulate=A100:1")
     yield made
     made.close()
-    with ControlPlane(config.embedded_address()) as plane:
-        plane.stop_runtime()
-    wait_until_gone(config)
 
 
 @pytest.fixture

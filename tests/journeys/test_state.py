@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_ext import load_ipython_extension, unload_ipython_extension
-from kernel_bridge.client.embedded import wait_until_gone
-from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.config import ClientConfig
 
 pytestmark = pytest.mark.timeout(120)
@@ -40,6 +36,7 @@ CASES = [  # run here, run as a `%%gpu` cell, true here afterwards
     ("class P:\n  count=0\n  def __init__(self): P.count+=1", "p1=P();p2=P()", "P.count==2 and isinstance(p1,P)"),
     ("import random\nrandom.seed(1)", "pass", "True"),
     ("gone=1", "del gone", "'gone' not in globals()"),
+    ("", "import getpass, os\nwho=getpass.getuser()\nroot=os.getuid()==0", "who and not root"),
     ("sum3=lambda x: 'mine'\nsum=sum3", "r=sum([1])", "r=='mine'"),
     ("del sum\nzz=1", "r=sum([1,2])", "r==3"),
     ("word='hi'", "out=!echo $word {word}", "list(out)==['hi hi']"),
@@ -117,14 +114,9 @@ CASES = [  # run here, run as a `%%gpu` cell, true here afterwards
 
 
 @pytest.fixture(scope="module")
-def shell() -> Iterator[InteractiveShell]:
+def shell(config: ClientConfig) -> Iterator[InteractiveShell]:
     """A notebook with a runtime of its own and one simulated card."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="cb") as folder:
-        for name in ("config", "data", "runtime"):
-            patch.setenv(f"CELLBURST_{name.upper()}_DIR", f"{folder}/{name}")
-        patch.setenv("IPYTHONDIR", f"{folder}/ipython")
-        (Path(folder) / "notebook").mkdir()
-        patch.chdir(Path(folder) / "notebook")
+    with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend("")
         made = InteractiveShell()
         load_ipython_extension(made)
@@ -133,10 +125,6 @@ def shell() -> Iterator[InteractiveShell]:
         unload_ipython_extension(made)
         atexit.unregister(made.atexit_operations)
         made.atexit_operations()
-        config = ClientConfig.load()
-        with ControlPlane(config.embedded_address()) as plane:
-            plane.stop_runtime()
-        wait_until_gone(config)
 
 
 @pytest.mark.parametrize(("setup", "cell", "check"), CASES, ids=[cell[:32] for _, cell, _ in CASES])
