@@ -1,0 +1,1 @@
+"""How a measurement is taken, judged, kept, compared and shown."""

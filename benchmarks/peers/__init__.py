@@ -1,0 +1,1 @@
+"""Who else does it, and what the machine could do at all. One file each."""

@@ -1,0 +1,1 @@
+"""What is measured: Cellburst, through its runtime, its channel and its magic."""
