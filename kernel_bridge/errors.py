@@ -15,6 +15,7 @@
     ├── TooLarge                over a named limit
     ├── RuntimeUnreachable      nothing answers at the runtime's address
     ├── RuntimeMismatch         the runtime speaks another protocol
+    ├── StoreUnavailable        the runtime's own database does not answer
     ├── SessionLost             the container went away under the cell
     ├── CellTimeoutError        the cell ran longer than its --timeout
     ├── CredentialHeldBack      a value that looks like a credential was about to travel
@@ -125,6 +126,13 @@ class RuntimeMismatch(CellburstError):
     code = "runtime_mismatch"
 
 
+class StoreUnavailable(CellburstError):
+    """The runtime's database does not answer."""
+
+    code = "store_unavailable"
+    hint = "Try again; the runtime goes on as soon as it is back."
+
+
 class SessionLost(CellburstError):
     """The container went away while the cell ran."""
 
@@ -176,6 +184,7 @@ HTTP_STATUS: Final = {
     "too_large": 413,
     "no_capacity": 503,
     "start_failed": 503,
+    "store_unavailable": 503,
 }
 
 

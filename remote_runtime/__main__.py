@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = _settings(options)
-        logs.set_up(settings.log_level)
+        logs.set_up(settings)
         serve(settings, sys.stdout)
     except KeyboardInterrupt:
         return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uv import find_uv_bin
 
@@ -16,37 +17,66 @@ from kernel_bridge.protocol.defaults import DEFAULTS
 from remote_runtime.api import failures
 from remote_runtime.api.auth import Gate
 from remote_runtime.api.relay import Relay
-from remote_runtime.api.routes import agents, blobs, images, runtime, secrets, sessions, tokens, usage, volumes
+from remote_runtime.api.requests import Requests
+from remote_runtime.api.routes import (
+    agents,
+    blobs,
+    events,
+    health,
+    images,
+    logs,
+    metrics,
+    runtime,
+    secrets,
+    sessions,
+    tokens,
+    upkeep,
+    usage,
+    volumes,
+)
+from remote_runtime.api.watch import Watch
 from remote_runtime.arenas import ArenaRoot
 from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import load_prices
 from remote_runtime.clock import Clock, SystemClock
 from remote_runtime.images.builder import Builder
 from remote_runtime.images.pip_config import read_pip_options
+from remote_runtime.logs import log_file
+from remote_runtime.observability.feed import Feed
+from remote_runtime.observability.logbook import Logbook
+from remote_runtime.observability.metrics import Metrics
 from remote_runtime.providers.base import Provider
 from remote_runtime.providers.gpus import Inventory
-from remote_runtime.providers.process import ProcessProvider
+from remote_runtime.providers.process import Given, ProcessProvider
 from remote_runtime.providers.registry import Providers
 from remote_runtime.release import release
 from remote_runtime.scheduler.about import About
+from remote_runtime.scheduler.census import CensusTaker
 from remote_runtime.scheduler.ending import Ender
 from remote_runtime.scheduler.events import Events
+from remote_runtime.scheduler.herald import Herald
+from remote_runtime.scheduler.janitor import Janitor
+from remote_runtime.scheduler.leavings import Leavings
+from remote_runtime.scheduler.logs import SessionLogs
 from remote_runtime.scheduler.parts import Images, Parts
 from remote_runtime.scheduler.placer import Placer
 from remote_runtime.scheduler.places import Places
+from remote_runtime.scheduler.readiness import Readiness
 from remote_runtime.scheduler.reconciler import Reconciler
 from remote_runtime.scheduler.roster import Roster
+from remote_runtime.scheduler.seat import hold
 from remote_runtime.scheduler.sessions import Sessions
 from remote_runtime.scheduler.starting import Starter
 from remote_runtime.scheduler.tasks import Tasks, WriteBehind
+from remote_runtime.secrets.master_key import master_key
 from remote_runtime.secrets.service import Secrets
-from remote_runtime.secrets.vault import Vault
 from remote_runtime.settings import Settings
 from remote_runtime.store.store import Store
 from remote_runtime.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
+WRITTEN_WITHIN_S = 20.0
 STOP_WITHIN_S = 100.0  # a person waits for it, and clients wait 120 s
 
 
@@ -62,6 +92,8 @@ class Plane:
     starter: Starter
     ender: Ender
     reconciler: Reconciler
+    janitor: Janitor
+    watch: Watch
 
     async def hibernate_all(self) -> None:
         """Save what runs and let every container go, or as many as can in the time there is."""
@@ -90,6 +122,7 @@ def create_plane(
     clock = clock or SystemClock()
     inventory = Inventory(settings.simulate)
     relay = Relay(settings.heartbeat_s)
+    herald = Herald(Feed(), Metrics(), clock)
     builder = Builder(settings.data_dir, pip_options=read_pip_options(settings.own_env), uv=find_uv_bin())
     parts = Parts(
         settings=settings,
@@ -97,18 +130,19 @@ def create_plane(
         store=store,
         accounts=Accounts(store, clock),
         prices=load_prices(settings.prices),
-        secrets=Secrets(store.secrets, _vault(settings)),
+        secrets=Secrets(store.secrets, master_key(settings)),
         volumes=Volumes(store.volumes, settings.data_dir / "volumes"),
         images=images or builder,
-        providers=Providers([provider or _process_provider(settings, inventory, clock)]),
+        providers=Providers([provider or _process_provider(settings, inventory, clock, arena)]),
         inventory=inventory,
         places=Places(settings.data_dir, arena.path),
-        roster=Roster(),
+        roster=Roster(herald.container),
         lines=relay,
         tasks=Tasks(),
         writes=WriteBehind(delay_s=0.05),
         sayings=WriteBehind(),
         control_url=control_url,
+        herald=herald,
     )
     placer = Placer(parts)
     ender = Ender(parts)
@@ -126,9 +160,12 @@ def create_plane(
         starter=starter,
         ender=ender,
         reconciler=reconciler,
+        janitor=Janitor(parts, Leavings(parts, builder, standing.close)),
+        watch=Watch(store, clock),
     )
-    app.router.lifespan_context = _lifespan(plane)
+    app.router.lifespan_context = _lifespan(plane, leave)
     app.add_middleware(Stirring, stir=reconciler.stir)
+    app.add_middleware(Requests, metrics=herald.metrics, clock=clock)
     failures.install(app)
     _add_routes(plane, arena, leave)
     return plane
@@ -144,19 +181,33 @@ def _add_routes(plane: Plane, arena: ArenaRoot, leave: Callable[[], None]) -> No
 
     for router in (
         runtime.router(About(parts, release(), arena.kind), stop, gate),
-        sessions.router(plane.sessions, plane.relay, gate),
+        sessions.router(store, plane.sessions, plane.relay, plane.watch, gate),
         agents.router(plane.relay, gate),
-        images.router(plane.builder, gate),
+        images.router(store, plane.builder, gate),
         blobs.router(store, gate, DEFAULTS.blob_limit_bytes),
         volumes.router(store, parts.volumes, gate),
         secrets.router(store, parts.secrets, gate),
-        tokens.router(store, gate, parts.clock),
+        tokens.router(store, gate, plane.watch, parts.clock),
         usage.router(store, parts.accounts, parts.prices, gate),
+        upkeep.router(plane.janitor, gate),
+        *_watching_routes(plane, gate),
     ):
         plane.app.include_router(router)
 
 
-def _lifespan(plane: Plane) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _watching_routes(plane: Plane, gate: Gate) -> tuple[APIRouter, ...]:
+    parts, census = plane.parts, CensusTaker(plane.parts)
+    logbook = Logbook(log_file(parts.settings.data_dir), parts.settings.runtime_dir / "zygotes")
+    stream = events.Stream(parts.herald.feed, census, plane.starter, plane.watch)
+    return (
+        health.router(Readiness(parts, plane.reconciler)),
+        metrics.router(parts.herald.metrics, census, gate),
+        events.router(stream, gate),
+        logs.router(SessionLogs(parts, plane.sessions, logbook), gate),
+    )
+
+
+def _lifespan(plane: Plane, leave: Callable[[], None]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     parts = plane.parts
 
     @asynccontextmanager
@@ -167,8 +218,14 @@ def _lifespan(plane: Plane) -> Callable[[FastAPI], AbstractAsyncContextManager[N
                 tasks.spawn(loop(), loop.__qualname__)
             await plane.reconciler.adopt()
             tasks.spawn(plane.reconciler.run(), "reconciler")
+            tasks.spawn(plane.relay.watch(), "relay")
+            tasks.spawn(plane.janitor.run(), "janitor")
+            tasks.spawn(hold(parts.store, parts.clock, leave), "seat")
+            tasks.spawn(plane.watch.run(), "watch")
             yield
-            await parts.writes.flushed()
+            with contextlib.suppress(TimeoutError):  # a database that stays away keeps nobody from ending
+                async with asyncio.timeout(WRITTEN_WITHIN_S):
+                    await parts.writes.flushed()
         await plane.builder.aclose()
         await parts.providers.close()
 
@@ -184,7 +241,7 @@ class Stirring:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass everything on as it is: this adds no frame to a websocket's way."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] != "/v1/events":  # who only looks on keeps nothing awake
             return self._answering(scope, receive, send)
         return self._app(scope, receive, send)
 
@@ -197,18 +254,19 @@ class Stirring:
             self._stir(-1)
 
 
-def _process_provider(settings: Settings, inventory: Inventory, clock: Clock) -> ProcessProvider:
+def _process_provider(settings: Settings, inventory: Inventory, clock: Clock, arena: ArenaRoot) -> ProcessProvider:
+    data_dir = settings.data_dir
+    lent = (data_dir / "sessions", data_dir / "volumes", data_dir / "images" / "files")
     return ProcessProvider(
-        data_dir=settings.data_dir,
+        data_dir=data_dir,
         runtime_dir=settings.runtime_dir,
         inventory=inventory,
         env=settings.container_env,
         clock=clock,
         embedded=settings.embedded,
+        given=Given(
+            walled=settings.sandbox,
+            shared=(data_dir / "images" / "layers",),
+            lent=(*lent, arena.path, settings.socket_path.parent / "agents"),
+        ),
     )
-
-
-def _vault(settings: Settings) -> Vault:
-    if settings.master_key:
-        return Vault.from_text(settings.master_key)
-    return Vault.from_file(settings.data_dir / "master.key")

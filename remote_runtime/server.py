@@ -22,12 +22,14 @@ import uvicorn
 from kernel_bridge.errors import BadOption, Conflict
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.version import PROTOCOL
+from remote_runtime.api import half_open
 from remote_runtime.api.direct import Protocol
 from remote_runtime.app import Plane, create_plane
 from remote_runtime.arenas import ArenaRoot, open_arenas
 from remote_runtime.clock import SystemClock
 from remote_runtime.release import release
 from remote_runtime.settings import Settings
+from remote_runtime.store.rows import ADMIN
 from remote_runtime.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,10 @@ def serve(settings: Settings, announce: IO[str]) -> None:
     with _only_one(settings.runtime_dir), _only_one(settings.data_dir), _listening(settings) as (listener, address):
         store = Store.open(settings.store_url, SystemClock(), settings.data_dir)
         try:
+            # Beyond this machine's locks: a database may be shared by hosts, or by data directories of one host.
+            store.seat.take(_holder(settings.data_dir / "holder"), f"{socket.gethostname()} ({settings.data_dir})")
             _serve(settings, store, listener, address, announce)
+            store.seat.leave()
         finally:
             store.close()
 
@@ -54,10 +59,10 @@ def serve(settings: Settings, announce: IO[str]) -> None:
 def _serve(settings: Settings, store: Store, listener: socket.socket, address: str, announce: IO[str]) -> None:
     token_file = settings.runtime_dir / "token"
     token = _own_token(token_file)
-    store.tokens.register(token, "this machine")
+    store.tokens.register(token, "this machine", ADMIN)
     if store.tokens.authenticate(token) is None:  # somebody revoked it: the file needs another
         token_file.unlink()
-        store.tokens.register(_own_token(token_file), "this machine")
+        store.tokens.register(_own_token(token_file), "this machine", ADMIN)
     server = Server()
     with _arenas(settings, server) as arena:
         plane = create_plane(settings, store, arena, control_url=_dial(address), leave=server.leave)
@@ -98,7 +103,9 @@ class Server:
             plane.app,
             loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
             http=Protocol,
-            ws="websockets-sansio",
+            ws=half_open.Protocol,
+            ws_ping_interval=DEFAULTS.heartbeat_s,
+            ws_ping_timeout=DEFAULTS.silence_s,
             ws_max_size=DEFAULTS.frame_limit_bytes + (1 << 20),
             ws_per_message_deflate=False,
             log_config=None,
@@ -138,6 +145,11 @@ class _Uvicorn(uvicorn.Server):
             return
         log.info("told to end by %s", signal.Signals(sig).name)
         self._plane.parts.tasks.spawn_soon(self._stop, "stop")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hang up on those who listen to events first: their answers have no end of their own."""
+        self._plane.parts.herald.feed.close()
+        await super().shutdown(sockets)
 
     async def _stop(self) -> None:
         try:
@@ -183,6 +195,7 @@ def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
             yield listener, f"unix:{path}"
         finally:
             path.unlink(missing_ok=True)
+            agents_door(path).unlink(missing_ok=True)
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -209,12 +222,37 @@ def _unix(path: Path) -> socket.socket:
     finally:
         os.umask(before)
     listener.listen(_BACKLOG)
+    _open_agents_door(path)
     return listener
+
+
+def agents_door(path: Path) -> Path:
+    """Return the socket's other name, in a directory that agents may see: beside the first lies the owner's token."""
+    return path.parent / "agents" / path.name
+
+
+def _open_agents_door(path: Path) -> None:
+    door = agents_door(path)
+    door.parent.mkdir(mode=0o700, exist_ok=True)
+    door.unlink(missing_ok=True)
+    door.hardlink_to(path)
 
 
 def _dial(address: str) -> str:
     """Return where a container of this host reaches us: a wildcard is no address."""
+    if address.startswith("unix:"):
+        return f"unix:{agents_door(Path(address.removeprefix('unix:')))}"
     return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _holder(path: Path) -> str:
+    """Return the name of this data directory, made on the first start."""
+    with contextlib.suppress(OSError):
+        if known := path.read_text().strip():
+            return known
+    name = secrets.token_hex(16)
+    _write_private(path, name)
+    return name
 
 
 def _own_token(path: Path) -> str:

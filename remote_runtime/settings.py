@@ -13,7 +13,7 @@ import platformdirs
 
 from kernel_bridge.errors import BadOption
 from kernel_bridge.protocol.defaults import DEFAULTS
-from kernel_bridge.protocol.resources import GpuRequest, parse_gpu
+from kernel_bridge.protocol.resources import GpuRequest, parse_gpu, parse_size
 from kernel_bridge.protocol.version import STORE_SCHEMA
 
 # What a container is told of the machine it runs on. A list of what goes in, not of what stays out: the runtime's own
@@ -25,6 +25,7 @@ _HANDED_ON: Final = frozenset(
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     }
 )
+_MASTER_KEY: Final = "CELLBURST_MASTER_KEY"
 _HANDED_ON_FAMILIES: Final = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
 
 
@@ -42,13 +43,24 @@ class Settings:
     simulate: GpuRequest = GpuRequest()
     prices: Path | None = None
     master_key: str = field(default="", repr=False)
+    master_key_source: str = ""  # file, env or keyring; empty: env where the key is given, else file
     log_level: str = "info"
+    log_format: str = "auto"  # on standard error: json, text, or auto: text on a terminal
     arena_dir: Path | None = None  # None: a tmpfs of our own where that can be had
     idle_after_s: float = DEFAULTS.idle_after_s
     linger_s: float = DEFAULTS.linger_s
     heartbeat_s: float = DEFAULTS.heartbeat_s
     orphan_after_s: float = DEFAULTS.orphan_after_s
     runtime_lost_after_s: float = DEFAULTS.runtime_lost_after_s
+    sandbox: bool = True  # False: cells run unprotected, as the user the runtime is
+    pids: int = DEFAULTS.pids
+    disk_bytes: int = DEFAULTS.disk_bytes
+    disk_reserve_bytes: int = DEFAULTS.disk_reserve_bytes
+    unused_kept_s: float = DEFAULTS.unused_kept_s
+    records_kept_s: float = DEFAULTS.records_kept_s
+    blob_budget_bytes: int = DEFAULTS.blob_budget_bytes
+    image_budget_bytes: int = DEFAULTS.image_budget_bytes
+    tidy_every_s: float = 600.0
     tick_s: float = 1.0  # between two rounds of the reconciler
     container_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     own_env: Mapping[str, str] = field(default_factory=dict, repr=False)  # for pip's and uv's configuration
@@ -65,16 +77,26 @@ class Settings:
             port=int(_number(env, "CELLBURST_PORT", 0)) if env.get("CELLBURST_PORT") else None,
             simulate=parse_gpu(env.get("CELLBURST_SIMULATE_GPUS") or "cpu"),
             prices=_path(env, "CELLBURST_PRICES"),
-            master_key=env.get("CELLBURST_MASTER_KEY", ""),
+            master_key=env.get(_MASTER_KEY, ""),
+            master_key_source=_one_of(env, "CELLBURST_MASTER_KEY_SOURCE", ("file", "env", "keyring")),
             log_level=_level(env),
+            log_format=_log_format(env),
             arena_dir=_path(env, "CELLBURST_ARENA_DIR"),
             idle_after_s=_number(env, "CELLBURST_IDLE_AFTER_S", DEFAULTS.idle_after_s),
             linger_s=_number(env, "CELLBURST_LINGER_S", DEFAULTS.linger_s),
             heartbeat_s=_number(env, "CELLBURST_HEARTBEAT_S", DEFAULTS.heartbeat_s),
             orphan_after_s=_number(env, "CELLBURST_ORPHAN_AFTER_S", DEFAULTS.orphan_after_s),
             runtime_lost_after_s=_number(env, "CELLBURST_RUNTIME_LOST_AFTER_S", DEFAULTS.runtime_lost_after_s),
+            sandbox=_switch(env, "CELLBURST_SANDBOX"),
+            pids=int(_number(env, "CELLBURST_PIDS", DEFAULTS.pids)),
+            disk_bytes=_size(env, "CELLBURST_DISK", DEFAULTS.disk_bytes),
+            disk_reserve_bytes=_size(env, "CELLBURST_DISK_RESERVE", DEFAULTS.disk_reserve_bytes),
+            unused_kept_s=_number(env, "CELLBURST_UNUSED_KEPT_S", DEFAULTS.unused_kept_s),
+            records_kept_s=_number(env, "CELLBURST_RECORDS_KEPT_S", DEFAULTS.records_kept_s),
+            blob_budget_bytes=_size(env, "CELLBURST_BLOB_BUDGET", DEFAULTS.blob_budget_bytes),
+            image_budget_bytes=_size(env, "CELLBURST_IMAGE_BUDGET", DEFAULTS.image_budget_bytes),
             container_env={key: value for key, value in env.items() if _goes_in(key)},
-            own_env=dict(env),
+            own_env={key: value for key, value in env.items() if key != _MASTER_KEY},
         )
 
     @property
@@ -114,11 +136,39 @@ def _number(env: Mapping[str, str], name: str, usual: float) -> float:
     return number
 
 
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    chosen = env.get(name, "on").lower()
+    if chosen not in ("on", "off"):
+        raise BadOption(f"{name} is {chosen!r}: it wants on or off.")
+    return chosen == "on"
+
+
+def _size(env: Mapping[str, str], name: str, usual: int) -> int:
+    try:
+        return parse_size(env[name]) if env.get(name) else usual
+    except BadOption as error:
+        raise BadOption(f"{name}: {error}") from None
+
+
 def _level(env: Mapping[str, str]) -> str:
     level = env.get("CELLBURST_LOG_LEVEL", "info").lower()
     if level not in ("debug", "info", "warning", "error"):
         raise BadOption(f"CELLBURST_LOG_LEVEL is {level!r}: it wants debug, info, warning or error.")
     return level
+
+
+def _one_of(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    chosen = env.get(name, "").lower()
+    if chosen and chosen not in words:
+        raise BadOption(f"{name} is {env[name]!r}: it wants {', '.join(words[:-1])} or {words[-1]}.")
+    return chosen
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    chosen = env.get("CELLBURST_LOG_FORMAT", "auto").lower()
+    if chosen not in ("auto", "json", "text"):
+        raise BadOption(f"CELLBURST_LOG_FORMAT is {chosen!r}: it wants json, text or auto.")
+    return chosen
 
 
 def _goes_in(name: str) -> bool:

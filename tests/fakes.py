@@ -17,6 +17,7 @@ from kernel_bridge.protocol.framing import MESSAGE, NOTE, envelope, note, open_e
 from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.messages import IOPUB, SHELL, Message, encode, new_header
 from kernel_bridge.protocol.notes import Note, note_from_wire, note_to_wire
+from remote_runtime.clock import Clock
 from remote_runtime.images.records import Environment, Layer
 from remote_runtime.images.uv import Progress
 from remote_runtime.providers import host
@@ -32,6 +33,7 @@ class FakeClock:
 
     def __init__(self, now_s: float = 1_000_000.0) -> None:
         self._now_s = now_s
+        self._set_by_s = 0.0
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
@@ -39,12 +41,18 @@ class FakeClock:
         return self._now_s
 
     def monotonic(self) -> float:
-        return self._now_s
+        return self._now_s - self._set_by_s
 
     async def sleep(self, seconds: float) -> None:
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_s + seconds, next(self._order), waker))
         await waker
+
+    def jump(self, seconds: float) -> None:
+        """Set the time of day; no time passes, and nobody who sleeps wakes."""
+        self._now_s += seconds
+        self._set_by_s += seconds
+        self._sleepers = [(due_s + seconds, number, waker) for due_s, number, waker in self._sleepers]
 
     def advance(self, seconds: float) -> None:
         """Let time pass and wake whoever slept until then."""
@@ -60,7 +68,7 @@ class FakeProvider:
 
     name = "fake"
 
-    def __init__(self, *offers: Offer, clock: FakeClock | None = None) -> None:
+    def __init__(self, *offers: Offer, clock: Clock | None = None) -> None:
         self.ground = Ground(place="paper", boot_id=host.boot_id(), isolation="not isolated", mend="none needed")
         self.started: list[ContainerSpec] = []
         self.fails = ""  # why the next start fails
@@ -87,6 +95,9 @@ class FakeProvider:
 
     async def stop(self, handle: Handle) -> None:
         self.end(str(handle.get("container")), "stopped")
+
+    async def reachable(self) -> bool:
+        return not self.fails
 
     async def close(self) -> None:
         """There is nothing to let go of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from itertools import chain
 from types import ModuleType
@@ -14,12 +14,13 @@ from kernel_bridge.capture.identities import Anchor, Identities, anchor
 from kernel_bridge.capture.inplace import Update
 from kernel_bridge.capture.packing import Packing, Pickled, why_not_here
 from kernel_bridge.capture.references import ReferenceTable
-from kernel_bridge.capture.units import AcceptReport, Export, ExportDraft, ReceivedUnit, Refusal, TooLarge
+from kernel_bridge.capture.units import AcceptReport, Export, ExportDraft, PackedUnit, ReceivedUnit, Refusal, TooLarge
 from kernel_bridge.capture.walk import Survey, survey
 from kernel_bridge.codecs.arrays import Memory
 from kernel_bridge.codecs.diagnose import diagnose
 from kernel_bridge.codecs.hashing import KnownDigests, address
 from kernel_bridge.codecs.pickler import pack, unpack
+from kernel_bridge.errors import CannotTravel
 
 # Compared by value instead of being pickled again; floats are not among them because 0.0 == -0.0.
 _SCALARS: Final = frozenset({int, str, bytes, bool, type(None)})
@@ -40,11 +41,19 @@ class Mirror:
     """What the other side is known to hold of this namespace.
 
     Both sides have one. `export` assumes that what it returns arrives: when it does not, `drop` those names.
+    `why_not` looks at a unit that is about to leave and says why it must not; an empty string lets it go.
     """
 
-    def __init__(self, namespace: MutableMapping[str, Any], *, references: ReferenceTable) -> None:
+    def __init__(
+        self,
+        namespace: MutableMapping[str, Any],
+        *,
+        references: ReferenceTable,
+        why_not: Callable[[PackedUnit], str] | None = None,
+    ) -> None:
         self._namespace = namespace
         self._references = references
+        self._why_not = why_not
         self._identities = Identities()
         self._packing = Packing(namespace, references, self._identities)
         self._shared: dict[str, _Shared] = {}
@@ -197,6 +206,7 @@ class Mirror:
             return
         try:
             pickled = self._pickle(names, surveys)
+            self._let_go(pickled, known)
         except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
             _let_interrupts_pass(error)
             self._export_without_refused(names, surveys, limit_bytes, draft, error)
@@ -222,7 +232,8 @@ class Mirror:
         if not refused:
             refused = dict.fromkeys(names, error)
         for name, why in refused.items():
-            reason = diagnose(name, self._namespace[name], self._attempt, why)
+            told = isinstance(why, _HeldBack)
+            reason = str(why) if told else diagnose(name, self._namespace[name], self._attempt, why)
             draft.refusals.append(Refusal((name,), reason))
         rest = [name for name in names if name not in refused]
         for group in components(rest, surveys):
@@ -232,11 +243,19 @@ class Mirror:
         refused: dict[str, BaseException] = {}
         for name in names:
             try:
-                self._pickle((name,), surveys)
+                self._let_go(self._pickle((name,), surveys), None)
             except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
                 _let_interrupts_pass(error)
                 refused[name] = error
         return refused
+
+    def _let_go(self, pickled: Pickled, known: _Shared | None) -> None:
+        """Raise _HeldBack for a unit that must not leave; the other side may have what it sent itself."""
+        if self._why_not is None or (known is not None and known.fingerprint == pickled.fingerprint):
+            return
+        if reason := self._why_not(pickled.unit):
+            self._identities.sweep(pickled.tokens)
+            raise _HeldBack(reason)
 
     def _attempt(self, part: object) -> None:
         pack(part, self._namespace, self._references, Memory())
@@ -325,6 +344,10 @@ def _let_interrupts_pass(error: BaseException) -> None:
     """Raise a KeyboardInterrupt again; SystemExit and panics of compiled libraries are failures like others."""
     if isinstance(error, KeyboardInterrupt):
         raise error
+
+
+class _HeldBack(CannotTravel):
+    """A unit could travel and must not."""
 
 
 class _Gone:

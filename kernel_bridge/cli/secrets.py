@@ -1,4 +1,4 @@
-"""`cellburst secret ls|create|rm`. Values are read, sent, and never printed."""
+"""`cellburst secret ls|create|rm|rekey`. Values are read, sent, and never printed."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def add_commands(nouns: Nouns) -> None:
     )
     remove = add_command(verbs, "rm", _remove, "delete a secret")
     remove.add_argument("name", metavar="NAME")
+    add_command(verbs, "rekey", _rekey, "seal every secret with a new master key (wants an admin's token)")
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -47,6 +48,12 @@ def _remove(arguments: argparse.Namespace) -> None:
     with connect() as plane:
         plane.delete_secret(arguments.name)
     print(f"{arguments.name} is deleted")
+
+
+def _rekey(_arguments: argparse.Namespace) -> None:
+    with connect() as plane:
+        count = plane.rekey_secrets()
+    print(f"{count} secret{'' if count == 1 else 's'} sealed with a new master key; the old one opens nothing any more")
 
 
 def _pair(text: str) -> tuple[str, str]:

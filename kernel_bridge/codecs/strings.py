@@ -22,6 +22,8 @@ def reduce_string_array(array: Any, pickler: NotebookPickler) -> Any:
     """Reduce an object array whose elements are strings, but for a few missing ones; else as any array."""
     if array.dtype != object or array.size < _FEWEST:
         return reduce_array(array, pickler)
+    if pickler.references.has_builtin_kinds():  # a text among them may have to travel as a name
+        return NotImplemented
     values = array.ravel(order="C").tolist()
     odd = _odd_ones(values)
     if odd is None or _repeats(values):

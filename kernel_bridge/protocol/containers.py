@@ -1,4 +1,4 @@
-"""What a container is told when it starts: written by the control plane, read by the supervisor."""
+"""What a container is told when it starts: sent by the control plane, read by the supervisor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerConfig:
-    """One container. Stored as JSON, mode 0600, because `env` holds secrets and `token` opens the control plane."""
+    """One container. Never stored: `env` holds secrets and `token` opens the control plane."""
 
     container_id: str
     session_id: str
@@ -30,13 +30,20 @@ class ContainerConfig:
     arena_dir: str = ""  # shared with the notebook when it is on this host
     exit_file: str = ""  # written when the container ends: {"cause": ..., "ended_at_s": ...}
     log_file: str = ""
+    log_level: str = "info"
     mounts: tuple[Mount, ...] = ()  # volumes
     layers: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
+    secret_keys: tuple[str, ...] = ()  # the variables of `env` whose values nobody may see
     card: str = "cpu"
     card_count: int = 0
     simulated: bool = False
-    memory_bytes: int = 0
+    network: bool = True
+    memory_bytes: int = 0  # its limits: zero is none of its own
     cpu: float = 0.0
+    pids: int = 0  # processes and threads
+    disk_bytes: int = 0  # of its files
+    disk_reserve_bytes: int = 0  # what a cell has to leave free on their file system
+    cgroups: tuple[str, ...] = ()  # the directories of its control groups, one in each tree of the host
     heartbeat_s: float = 5.0
     runtime_lost_after_s: float = 120.0

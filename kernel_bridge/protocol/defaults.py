@@ -13,7 +13,15 @@ class Defaults:
     idle_after_s: float = 300.0  # no cell or call runs for so long: state saved, container gone
     cell_timeout_s: float | None = None  # a cell may run for ever
     hibernated_kept_s: float = 7 * 86400.0
+    unused_kept_s: float = 7 * 86400.0  # blobs, environments, logs and sessions without state that nobody uses
+    records_kept_s: float = 90 * 86400.0  # rows of closed sessions; the ledger is kept for ever
+    blob_budget_bytes: int = 50 << 30  # above it, those unused for longest go earlier
+    image_budget_bytes: int = 100 << 30
     heartbeat_s: float = 5.0
+    silence_s: float = 20.0  # an end that answers no ping for so long has gone, whatever its socket says
+    stalled_s: float = 10.0  # one that takes nothing for so long is hung up on; it dials again and goes on
+    outbox_memory_bytes: int = 64 << 20  # output the notebook has not got: then the cell's next print waits
+    outbox_disk_bytes: int = 1 << 30  # so much more while the notebook is away
     orphan_after_s: float = 600.0  # how long a cell goes on without its notebook
     runtime_lost_after_s: float = 120.0  # how long a container goes on without a control plane
     linger_s: float = 60.0  # how long an embedded runtime stays when nothing is left
@@ -28,8 +36,13 @@ class Defaults:
     inline_bytes: int = 32 << 10  # smaller buffers travel inside the pickle
     frame_limit_bytes: int = 64 << 20  # larger values travel as blobs
     blob_limit_bytes: int = 64 << 30
-    cpu: float = 1.0
-    memory_bytes: int = 4 << 30
+    cpu: float = 1.0  # what a container without --cpu is billed for; it may use more
+    memory_bytes: int = 4 << 30  # the same without --memory
+    memory_share: float = 0.9  # of the host's memory: what all cells of a runtime may use together
+    least_memory_bytes: int = 256 << 20  # a kernel with its agent starts in no less
+    pids: int = 4096  # processes and threads of one container's cells
+    disk_bytes: int = 50 << 30  # of one session's files
+    disk_reserve_bytes: int = 1 << 30  # what a cell leaves free on their file system
 
 
 DEFAULTS: Final = Defaults()

@@ -19,6 +19,8 @@ MESSAGE: Final = 0  # body: a Jupyter message; seq: its number in this direction
 ACK: Final = 1  # no body; seq: everything up to it has arrived
 NOTE: Final = 2  # body: JSON with a `kind`, see protocol/notes.py; not numbered, never resent
 
+SEQ_LIMIT: Final = (1 << 63) - 1  # more than any stream has, and what a database can hold
+
 ENVELOPE: Final = struct.Struct("<BQ")
 FRAME: Final = struct.Struct("<IB")
 
@@ -41,6 +43,8 @@ def open_envelope(data: Buffer) -> tuple[int, int, memoryview]:
     kind, seq = ENVELOPE.unpack_from(view)
     if kind not in (MESSAGE, ACK, NOTE):
         raise BadRequest(f"A frame of unknown kind {kind} arrived.")
+    if seq > SEQ_LIMIT:
+        raise BadRequest("A frame has a number that no stream reaches.")
     return kind, seq, view[ENVELOPE.size :]
 
 
@@ -48,7 +52,7 @@ def read_note(body: Buffer) -> dict[str, Any]:
     """Read the JSON of a note; raises BadRequest."""
     try:
         fields = json.loads(bytes(body))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest(f"A note could not be read: {error}.") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("kind"), str):
         raise BadRequest("A note must be an object with a kind.")

@@ -92,11 +92,18 @@ def decode(data: Buffer) -> Message:
     offsets = _offsets(view)
     parts = [view[start:end] for start, end in pairwise(offsets)]
     try:
-        header, parent, metadata, content = (json.loads(bytes(part)) for part in parts[1:5])
+        header, parent, metadata, content = map(_object, parts[1:5])
         channel = bytes(parts[0]).decode()
-    except (ValueError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadRequest(f"A message could not be read: {error}.") from None
     return Message(channel, header, parent, metadata, content, tuple(parts[_PARTS_BEFORE_BUFFERS:]))
+
+
+def peek_text(data: Buffer) -> bytes:
+    """Return the metadata and the content of an encoded message as they are: JSON that nobody has read."""
+    view = memoryview(data)
+    offsets = _offsets(view)
+    return bytes(view[offsets[3] : offsets[5]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +126,8 @@ def glance(data: Buffer) -> Glance:
     """Read the channel and the headers only; raises BadRequest for bytes that are no message."""
     view = memoryview(data)
     offsets = _offsets(view)
-    try:
-        header = json.loads(bytes(view[offsets[1] : offsets[2]]))
-        parent = json.loads(bytes(view[offsets[2] : offsets[3]]))
-    except ValueError as error:
-        raise BadRequest(f"A message could not be read: {error}.") from None
+    header = _object(view[offsets[1] : offsets[2]])
+    parent = _object(view[offsets[2] : offsets[3]])
     return Glance(bytes(view[offsets[0] : offsets[1]]).decode(errors="replace"), header, parent)
 
 
@@ -137,6 +141,16 @@ def _offsets(view: memoryview) -> Sequence[int]:
     if list(offsets) != sorted(offsets) or offsets[0] < 8 * (count + 1) or offsets[-1] != len(view):
         raise BadRequest("A message's parts do not fit its length.")
     return offsets
+
+
+def _object(part: memoryview) -> dict[str, Any]:
+    try:
+        found = json.loads(bytes(part))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"A message could not be read: {error}.") from None
+    if not isinstance(found, dict):
+        raise BadRequest("A message's headers and content are objects.")
+    return found
 
 
 def _json(value: Any) -> bytes:

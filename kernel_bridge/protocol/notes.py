@@ -120,6 +120,8 @@ class Heartbeat:
     kind: ClassVar[str] = "heartbeat"
     busy: bool
     rss_bytes: int = 0
+    outbox_messages: int = 0  # kept until the notebook acknowledges them
+    outbox_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,9 +27,11 @@ ANY: Final = "any"
 CPU: Final = "cpu"
 MAX_CARDS: Final = 8
 
-_CARD = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\Z", re.IGNORECASE)
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?\Z")
+_CARD = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}\Z")
+_COUNT = re.compile(r"[0-9]{1,3}\Z")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(?:i?B)?\Z", re.ASCII | re.IGNORECASE)
+_NUMBER = r"(\d{1,12}(?:\.\d{1,12})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,15 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
+def show_size(size_bytes: int) -> str:
+    """Write bytes for people: `21.2 GiB`, `512 MiB`."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size_bytes >= factor:
+            number = size_bytes / factor
+            return f"{number:.1f} {unit}" if unit == "GiB" else f"{number:.0f} {unit}"
+    return f"{size_bytes} bytes"
+
+
 def parse_duration(text: str) -> float:
     """Read `30m`, `2h`, `1h30m`, `90s` or plain seconds, as seconds; raises BadOption."""
     match = _DURATION.match(text.strip())
@@ -87,7 +98,7 @@ def parse_duration(text: str) -> float:
 
 def _choice(part: str, whole: str) -> CardChoice:
     name, _, count = part.partition(":")
-    if not _CARD.match(name) or (count and not count.isdigit()):
+    if not _CARD.match(name) or (count and not _COUNT.match(count)):
         raise BadOption(f"`{whole}` names no card: write for example `A100`, `H100:8`, `H100,A100`, `any` or `cpu`.")
     if not 1 <= int(count or 1) <= MAX_CARDS:
         raise BadOption(f"`{part}`: one container takes 1 to {MAX_CARDS} cards.")

@@ -63,10 +63,21 @@ class SessionSpec:
     gpu: str = "any"
     volumes: tuple[VolumeMount, ...] = ()
     secrets: tuple[str, ...] = ()
-    cpu: float = DEFAULTS.cpu
-    memory_bytes: int = DEFAULTS.memory_bytes
+    cpu: float = 0.0  # what was asked for is what it may use; zero: nothing particular, and no limit of its own
+    memory_bytes: int = 0
     idle_after_s: float = DEFAULTS.idle_after_s
+    network: bool = True  # False: its cells reach nothing but themselves
     name: str = ""  # `--session NAME`: shared by notebooks of one user that say the same name
+
+    @property
+    def billed_cpu(self) -> float:
+        """Return the cores that are paid for."""
+        return self.cpu or DEFAULTS.cpu
+
+    @property
+    def billed_memory_bytes(self) -> int:
+        """Return the memory that is paid for."""
+        return self.memory_bytes or DEFAULTS.memory_bytes
 
     @property
     def key(self) -> str:
@@ -90,7 +101,7 @@ class SessionInfo:
     simulated: bool = False
     provider: str = ""
     place: str = ""  # the host
-    isolation: str = ""  # one word, e.g. "not isolated"
+    isolation: str = ""  # one word: sandboxed, confined or open
     mend: str = ""  # where the isolation is weaker than it should be: the line that mends it
     boot_id: str = ""  # of the host the container runs on
     arena: str = ""  # a directory of that host, shared by a notebook on it and the container

@@ -7,15 +7,19 @@ library's dataclasses. Unknown keys are ignored (a newer peer may say more), mis
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kernel_bridge.errors import BadRequest
 
 T = TypeVar("T")
+
+NUMBER_LIMIT: Final = (1 << 63) - 1  # of whole numbers: what a database can hold
 
 
 def to_wire(value: Any) -> Any:
@@ -75,19 +79,45 @@ def _sequence(origin: Any, arguments: tuple[Any, ...], data: Any, where: str) ->
     if not isinstance(data, (list, tuple)):
         raise BadRequest(f"{where} wants a list, not {type(data).__name__}.")
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        if len(data) != len(arguments):
+            raise BadRequest(f"{where} wants {len(arguments)} values, not {len(data)}.")
         return tuple(_value(argument, item, where) for argument, item in zip(arguments, data, strict=True))
     return origin(_value(arguments[0] if arguments else Any, item, where) for item in data)
 
 
 def _scalar(hint: Any, data: Any, where: str) -> Any:
-    if hint is Any or typing.get_origin(hint) is typing.Literal:
+    if hint is Any:
         return data
+    if typing.get_origin(hint) is typing.Literal:
+        return _one_of(typing.get_args(hint), data, where)
     while hasattr(hint, "__supertype__"):
         hint = hint.__supertype__
-    if hint is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if isinstance(hint, type) and issubclass(hint, str) and hint is not str:
-        return hint(data)  # a StrEnum
-    if not isinstance(data, hint) or (isinstance(data, bool) and hint is int):
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(_one_of(_words(hint), data, where))  # a StrEnum
+    if hint in (int, float):
+        return _number(hint, data, where)
+    if not isinstance(data, hint):
         raise BadRequest(f"{where} wants {getattr(hint, '__name__', hint)}, not {type(data).__name__}.")
     return data
+
+
+def _words(kind: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(member.value for member in kind)
+
+
+def _one_of(words: tuple[Any, ...], data: Any, where: str) -> Any:
+    if data not in words:
+        raise BadRequest(f"{where} is one of {', '.join(map(repr, words))}.")
+    return data
+
+
+def _number(hint: type[int] | type[float], data: Any, where: str) -> int | float:
+    wanted = int if hint is int else (int, float)
+    if isinstance(data, bool) or not isinstance(data, wanted):
+        raise BadRequest(f"{where} wants {hint.__name__}, not {type(data).__name__}.")
+    if isinstance(data, float):
+        if not math.isfinite(data):  # JSON has no such numbers, and could not say them back
+            raise BadRequest(f"{where} wants a finite number.")
+    elif not -NUMBER_LIMIT <= data <= NUMBER_LIMIT:
+        raise BadRequest(f"{where} wants a number of at most 64 bits.")
+    return hint(data)

@@ -80,7 +80,7 @@ def caveats(cells: Sequence[RemoteCell], records: Records) -> Iterator[str]:
     if any(cell.footer.get("simulated") for cell in cells):
         yield "The cards are simulated: cells ran on this machine's processor; the bill is what real ones would cost."
     if records.runtime.isolation:
-        yield f"The containers are {records.runtime.isolation}. {records.runtime.mend}"
+        yield f"The containers are {records.runtime.isolation}. {records.runtime.mend}".rstrip()
 
 
 def _short(output: Any) -> str:

@@ -24,7 +24,6 @@ from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.messages import (
     CONTROL,
-    IOPUB,
     SHELL,
     STATE,
     Message,
@@ -36,11 +35,18 @@ from kernel_bridge.protocol.messages import (
 )
 from kernel_bridge.protocol.notes import AgentWelcome, ChildEnded, Hibernate, Note, PeerDown, Saved, Stop
 from kernel_bridge.protocol.wire import from_wire, to_wire
+from remote_runtime.agent import container_log
 from remote_runtime.agent.blob_service import BlobService
 from remote_runtime.agent.child import agent_socket
 from remote_runtime.agent.child_link import ChildLink
+from remote_runtime.agent.container_log import write_for_child
+from remote_runtime.agent.disk import DiskWatch, folders_of, limits_of
 from remote_runtime.agent.forks import ForkServer
+from remote_runtime.agent.limits import Watch
 from remote_runtime.agent.line import Line
+from remote_runtime.agent.memory import watch_memory
+from remote_runtime.agent.redaction import Gate
+from remote_runtime.agent.valve import Valve
 
 log = logging.getLogger("cellburst.agent")
 
@@ -48,11 +54,17 @@ log = logging.getLogger("cellburst.agent")
 class Agent:
     """One container's middleman."""
 
-    def __init__(self, config: ContainerConfig, supervisor: socket.socket) -> None:
+    def __init__(self, config: ContainerConfig, supervisor: socket.socket, watch: Watch) -> None:
         self._config = config
         self._supervisor = supervisor
+        self._watch = watch
+        self._disk = DiskWatch(folders_of(config), limits_of(config), self._kill_cell)
         self._line = Line(config, self._to_child, self._heed)
         self._line.rss_bytes = lambda: self._child.rss_bytes() if self._child else 0
+        self._valve = Valve()
+        self._line.on_full = self._valve.press
+        self._gate = Gate(config, self._line.send)
+        self._gate.guard_logs(log.name)
         self._child: ChildLink | None = None
         self._cell: dict[str, Any] | None = None  # the running cell's header
         self._deadline: asyncio.TimerHandle | None = None
@@ -74,7 +86,10 @@ class Agent:
         forks = ForkServer(agent_socket(self._config), self._ask_for_fork)
         await forks.start()
         async with self._group:
-            tasks = [self._start(self._stay_connected()), self._start(self._watch_silence())]
+            tasks = [self._start(work) for work in (self._stay_connected(), self._watch_silence(), self._disk.run())]
+            if self._config.memory_bytes and not self._watch.bounds_memory:
+                most = self._config.memory_bytes
+                tasks.append(self._start(watch_memory(os.getppid(), most, self._is_busy, self._kill_cell)))
             await self._ended.wait()
             for task in tasks:
                 task.cancel()
@@ -120,6 +135,7 @@ class Agent:
     def _to_child(self, body: bytes) -> None:
         """Hand a message of the notebook to the child, or act on it where it is for us."""
         channel = peek_channel(body)
+        began = False
         if channel == CONTROL:
             self._control(decode(body))
             return
@@ -127,35 +143,62 @@ class Agent:
             head = glance(body)
             if head.header.get("msg_type") == "execute_request":
                 self._cell, self._line.busy = head.header, True
+                self._disk.cell_began()
+                began = True
         if self._child is None:
             self._early.append(body)
         else:
             self._child.send(body)
+        if began:  # after it was handed on: nobody waits for this line
+            log.info("cell began", extra=self._cell_ids())
 
     def _control(self, message: Message) -> None:
+        log.info("asked for: %s", message.type, extra=self._cell_ids())
         if message.type == "interrupt_request":
+            self._valve.listen(on=True)
             self._signal(signal.SIGINT)
             self._line.send(encode(_reply(message, {"status": "ok"})))
         elif message.type == "kill_request":
-            self._killed_for = "killed, as you asked"
-            self._signal(signal.SIGKILL)
+            self._kill_cell("killed, as you asked")
 
     def _from_child(self, body: bytes) -> None:
         channel = peek_channel(body)
-        if channel == STATE and self._is_for_us(body):
+        if (channel == STATE and self._is_for_us(body)) or not self._valve.takes(body):
             return
         if channel == SHELL and glance(body).header.get("msg_type") == "execute_reply":
+            self._tell_of_crowd()
+            self._valve.listen(on=False)
+            if missing := self._valve.left_out():
+                self._gate.write("stderr", missing, self._cell or {})
+            ids = self._cell_ids()
             self._cell_ended()
-        self._line.send([body])
+            self._gate.send(body)
+            log.info("cell ended", extra=ids)
+            return
+        self._gate.send(body)
 
     def _from_pipes(self, name: str, text: str) -> None:
         """Turn what a subprocess wrote into output of the running cell."""
-        content = {"name": name, "text": text}
-        message = Message(IOPUB, new_header("stream", "cellburst"), self._cell or {}, {}, content)
-        self._line.send(encode(message))
+        if not self._ready.is_set():
+            log.error("the kernel child cannot start: %s", text.rstrip())
+        elif self._valve.takes_text(text):
+            self._gate.write(name, text, self._cell or {})
+
+    def _tell_of_crowd(self) -> None:
+        if crowd := self._watch.describe_crowd():
+            self._from_pipes("stderr", f"cellburst: {crowd}\n")
+
+    def _is_busy(self) -> bool:
+        return self._cell is not None
+
+    def _kill_cell(self, cause: str) -> None:
+        self._killed_for = cause
+        log.warning("the child is %s", cause, extra=self._cell_ids())
+        self._signal(signal.SIGKILL)
 
     def _cell_ended(self) -> None:
         self._cell, self._line.busy = None, False
+        self._disk.cell_ended()
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -169,6 +212,7 @@ class Agent:
             "blob_get_request": self._serve_blob,
             "blob_put_request": self._serve_blob,
             "save_reply": self._note_saved,
+            "log": self._write_log,
         }
         action = actions.get(str(head.header.get("msg_type")))
         if action is None:
@@ -176,13 +220,18 @@ class Agent:
         action(decode(body))
         return True
 
+    def _write_log(self, message: Message) -> None:
+        write_for_child(message.content, self._config, self._gate.strike)
+
+    def _cell_ids(self) -> dict[str, str]:
+        return {"cell_id": str(self._cell.get("msg_id", "")) if self._cell else ""}
+
     def _child_ready(self, _message: Message) -> None:
         self._ready.set()
 
     def _set_deadline(self, message: Message) -> None:
         def overdue() -> None:
-            self._killed_for = f"killed {DEFAULTS.kill_after_s:g} s after its time limit of {limit_s:g} s"
-            self._signal(signal.SIGKILL)
+            self._kill_cell(f"killed {DEFAULTS.kill_after_s:g} s after its time limit of {limit_s:g} s")
 
         limit_s = float(message.content["timeout_s"])
         self._deadline = asyncio.get_running_loop().call_later(limit_s + DEFAULTS.kill_after_s, overdue)
@@ -222,6 +271,7 @@ class Agent:
         """Have the child save its namespace; a cell that still runs is interrupted first."""
         if self._child is None:
             return None
+        self._valve.listen(on=True)
         if self._cell is not None:
             self._signal(signal.SIGINT)
         if self._saved is None or self._saved.done():
@@ -229,9 +279,11 @@ class Agent:
             request = Message(STATE, new_header("save_request", "cellburst"))
             self._child.send(b"".join(encode(request)))
         report = await self._saved
+        self._valve.listen(on=False)
         if report is None:
             return None
-        return from_wire(Saved, {"names": [], "lost": {}, "size_bytes": 0, "epoch": self._line.epoch} | report)
+        struck = self._gate.redactor.strike_all(report)  # why something is lost may quote it
+        return from_wire(Saved, {"names": [], "lost": {}, "size_bytes": 0, "epoch": self._line.epoch} | struck)
 
     def _note_saved(self, message: Message) -> None:
         if self._saved is not None and not self._saved.done():
@@ -258,6 +310,7 @@ class Agent:
             event = json.loads(line)
             if event["event"] == "spawned":
                 self._child = ChildLink(descriptors, event["pid"], self._from_child, self._from_pipes)
+                self._valve.attach(self._child)
                 for body in self._early:
                     self._child.send(body)
                 self._early.clear()
@@ -269,15 +322,20 @@ class Agent:
         cause = self._killed_for or str(event["cause"])
         self._killed_for = ""
         if self._child is not None:
+            self._valve.attach(None)
             self._child.close()
             self._child = None
         if self._saved is not None and not self._saved.done():
             self._saved.set_result(None)  # it ended while it saved: the state before stays
+        if not self._ready.is_set():  # another would end the same way; the log has what this one said
+            self._ended.set()
         if self._ended.is_set():
             return
         self._line.epoch = new_id("epoch")
+        log.warning("the child ended: %s", cause, extra=self._cell_ids())
         if self._cell is not None:
-            self._line.send(encode(self._death_notice(cause)))
+            self._tell_of_crowd()
+            self._gate.send(b"".join(encode(self._death_notice(cause))))
             self._cell_ended()
         self._line.tell(ChildEnded(cause=cause, epoch=self._line.epoch))
         self._tell_supervisor({"op": "spawn", "epoch": self._line.epoch})
@@ -300,12 +358,13 @@ def _reply(message: Message, content: dict[str, Any]) -> Message:
     return Message(message.channel, header, message.header, {}, content)
 
 
-def main(config: ContainerConfig, supervisor: socket.socket) -> None:
+def main(config: ContainerConfig, supervisor: socket.socket, watch: Watch) -> None:
     """Be the agent of a container."""
     os.environ.clear()  # the cell's environment, and its secrets, are not the agent's
+    container_log.begin("agent", config)
     Path(agent_socket(config)).unlink(missing_ok=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        asyncio.run(Agent(config, supervisor).run())
+        asyncio.run(Agent(config, supervisor, watch).run())
     except CellburstError:
         log.exception("the agent ended")

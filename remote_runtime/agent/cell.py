@@ -168,10 +168,10 @@ class CellRunner:
         return [
             name
             for name, value in dict.copy(self._namespace).items()
-            if isinstance(name, str)
+            if hidden.get(name, _MISSING) is not value
+            and isinstance(name, str)
             and not (name.startswith("__") and name.endswith("__"))
             and not _HISTORY.match(name)
-            and hidden.get(name, _MISSING) is not value
         ]
 
     def remote_only(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,13 +34,18 @@ from kernel_bridge.protocol.messages import IOPUB, SHELL, STATE, Buffer, Message
 from kernel_bridge.protocol.wire import from_wire, to_wire
 from remote_runtime.agent.blobs import AgentBlobs
 from remote_runtime.agent.cell import CellRunner, enter, reply_metadata
+from remote_runtime.agent.container_log import begin_child
 from remote_runtime.agent.files import WorkDirectory
 from remote_runtime.agent.kernel_host import HostedKernel
 from remote_runtime.agent.packages import NotebookFinder, link_layers
 from remote_runtime.agent.pager import Pager
 from remote_runtime.agent.pipe import Pipe
 from remote_runtime.agent.saved import SavedState, describe_names
+from remote_runtime.agent.secrets import KIND as SECRET
+from remote_runtime.agent.secrets import SavingTable, SecretTexts, secrets_of
 from remote_runtime.agent.streams import Batcher, CellStream
+
+log = logging.getLogger("cellburst.child")
 
 _FETCHED: Final = "_cellburst_fetched"
 
@@ -47,6 +54,11 @@ class KeptTable(ReferenceTable):
     """The values this container keeps; one that was saved comes back when its handle is used."""
 
     saved: SavedState | None = None
+    texts = SecretTexts({})
+
+    def find(self, kind: str, details: dict[str, Any]) -> object:
+        """Return this side's object for a name, or a saved text with the secrets of now; raises NotFound."""
+        return self.texts.find(details) if kind == SECRET else super().find(kind, details)
 
     def resolve(self, key: str) -> object:
         """Return the value of a handle; raises NotFound when it is lost."""
@@ -68,8 +80,13 @@ class Child:
         self._streams: list[CellStream] = []
         self._namespace = kernel.namespace
         self._references = KeptTable(session=config.session_id, place=_place(config))
-        self._mirror = Mirror(self._namespace, references=self._references)
-        self._saved = SavedState(config.state_dir, self._namespace, self._mirror, self._references)
+        self._references.texts = texts = SecretTexts(secrets_of(config))
+        self._stays_here = texts.why_not_home if texts else None
+        self._mirror = Mirror(self._namespace, references=self._references, why_not=self._stays_here)
+        # On the disk there are references instead: what cannot be one is not saved.
+        saving = partial(SavingTable, texts) if texts else ReferenceTable
+        why_not = texts.why_not_on_disk if texts else None
+        self._saved = SavedState(config.state_dir, self._namespace, self._mirror, self._references, why_not, saving)
         self._references.saved = self._saved
         self._arena = Arena(config.arena_dir)
         self._blobs = AgentBlobs(self._pipe, self._arena)
@@ -114,6 +131,8 @@ class Child:
 
         threading.Thread(target=read, name="cellburst-pipe", daemon=True).start()
         self._send(STATE, "ready", {"epoch": self._cells.epoch})
+        begin_child(self._config, lambda line: self._send(STATE, "log", line))
+        log.info("ready")
         while True:
             await self._handle(await self._queue.get())
 
@@ -160,6 +179,7 @@ class Child:
                 self._cells.prepare(request, message.header, message.buffers)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             self._reply(message, _refusal(error), CellReply(epoch=self._cells.epoch), ())
+            log.warning("cell refused: %s", type(error).__name__, extra={"cell_id": message.id})
             return
         content, run_s = await self._run_cell(message, request)
         if self._pipe.forked:  # the cell forked and went on in both processes; the session is the parent's
@@ -172,6 +192,8 @@ class Child:
             sender, reply = self._sender(message), self._cells.nothing_home(error, run_s)
         self._write_out()
         self._reply(message, content, reply, tuple(sender.inline))
+        fields = {"prepare_s": round(reply.prepare_s, 4), "run_s": round(run_s, 4), "units": len(reply.units)}
+        log.info("cell ended: %s", content["status"], extra={"cell_id": message.id, "fields": fields})
 
     async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
         code = str(message.content.get("code", ""))
@@ -241,7 +263,7 @@ class Child:
     def _pack_kept(self, key: str, sender: BufferSender) -> Any:
         value = self._references.resolve(key)
         # By value: a mirror of its own knows neither the handle nor what the notebook holds.
-        scratch = Mirror(self._namespace, references=ReferenceTable())
+        scratch = Mirror(self._namespace, references=ReferenceTable(), why_not=self._stays_here)
         dict.__setitem__(self._namespace, _FETCHED, value)
         try:
             with self._namespace.plain():
@@ -279,6 +301,8 @@ class Child:
 
     def _accept(self, units: Any) -> AcceptReport:
         received: list[ReceivedUnit] = list(units)
+        if self._stays_here is not None:
+            self._references.texts.learn_what_came(received)
         with self._namespace.plain():
             return self._mirror.accept(received)
 
@@ -381,7 +405,7 @@ def _place(config: ContainerConfig) -> str:
 
 def agent_socket(config: ContainerConfig) -> str:
     """Return the path at which processes that user code forks reach the agent."""
-    return str(Path(config.work_dir).parent / "agent.sock")
+    return str(Path(config.work_dir).parent / "run" / "agent.sock")
 
 
 def _as_dict(message: Message) -> dict[str, Any]:

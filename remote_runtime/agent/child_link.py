@@ -35,6 +35,7 @@ class ChildLink:
         self._on_body = on_body
         self._on_text = on_text
         self._frames = Frames()
+        self._paused = False
         self._unsent = bytearray()
         self._expected: dict[str, asyncio.Future[bytes]] = {}
         self._pipes = {descriptors[1]: "stdout", descriptors[2]: "stderr"}
@@ -60,6 +61,21 @@ class ChildLink:
         """Give the answer to this request to a future and not to the child."""
         self._expected[msg_id] = future
 
+    def pause(self, *, on: bool) -> None:
+        """Read no further, so that what the child writes next waits; or go on."""
+        if on is self._paused:
+            return
+        self._paused = on
+        loop = asyncio.get_running_loop()
+        if on:
+            loop.remove_reader(self._socket)
+            for descriptor in self._pipes:
+                loop.remove_reader(descriptor)
+        else:
+            loop.add_reader(self._socket, self._read_socket)
+            for descriptor in self._pipes:
+                loop.add_reader(descriptor, self._read_pipes)
+
     def rss_bytes(self) -> int:
         """Return the child's resident memory, 0 where it cannot be read."""
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -68,6 +84,7 @@ class ChildLink:
 
     def close(self) -> None:
         """Read what is left, then let go of everything."""
+        self._paused = False
         self._read_socket()
         self._read_pipes()
         loop = asyncio.get_running_loop()
@@ -80,7 +97,7 @@ class ChildLink:
         self._socket.close()
 
     def _read_socket(self) -> None:
-        while True:
+        while not self._paused:
             try:
                 data = self._socket.recv(_READ_BYTES)
             except (BlockingIOError, ConnectionResetError):

@@ -105,6 +105,7 @@ class HostedKernel(IPythonKernel):
     async def run_code(self, code: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a cell as an execute_request's content asks; returns the content of the execute_reply."""
         self._shell.last_execution_result = None
+        self._forget_input()
         reply: dict[str, Any] = await self.do_execute(  # type: ignore[no-untyped-call]
             code,
             bool(content.get("silent", False)),
@@ -132,6 +133,12 @@ class HostedKernel(IPythonKernel):
     @property
     def _shell(self) -> Any:
         return self.shell
+
+    def _forget_input(self) -> None:
+        """Unbind `_i7` of the cell before: with one for each, every cell would be slower than the last."""
+        name = f"_i{self.count - 1}"
+        dict.pop(self.namespace, name, None)
+        self.hidden_names.pop(name, None)
 
     def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
         sys.stdout.flush()

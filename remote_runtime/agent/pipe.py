@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import math
 import os
 import socket
@@ -20,10 +21,13 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Final
 
+from kernel_bridge.errors import BadRequest
 from kernel_bridge.protocol.framing import Frames, frame
 from kernel_bridge.protocol.messages import Buffer, Message, decode, encode
 from remote_runtime.agent.interrupts import Interrupts
 from remote_runtime.agent.unix_path import addressable
+
+log = logging.getLogger("cellburst.child")
 
 DRAIN: Final = 1  # flag: what lies in the pipes of fd 1 and 2 was written before this frame
 _READ_BYTES: Final = 1 << 20
@@ -90,7 +94,11 @@ class Pipe:
         frames = Frames()
         while data := self._receive():
             for _flags, body in frames.feed(data):
-                message = decode(body)
+                try:
+                    message = decode(body)
+                except BadRequest as error:  # whoever said it; the next one may be sound
+                    log.warning("a message that cannot be read is skipped: %s", error)
+                    continue
                 waiting = self._waiting.get(message.parent_id)
                 if waiting is None:
                     deliver(message)

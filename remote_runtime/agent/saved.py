@@ -10,7 +10,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -48,9 +48,22 @@ class SaveReport:
 
 
 class SavedState:
-    """The saved state of one session, restored as its names are touched."""
+    """The saved state of one session, restored as its names are touched.
 
-    def __init__(self, directory: str, namespace: Namespace, mirror: Mirror, references: ReferenceTable) -> None:
+    `saving` makes the table of what is saved as a reference; `why_not` says of a unit why it must not lie on a disk.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        namespace: Namespace,
+        mirror: Mirror,
+        references: ReferenceTable,
+        why_not: Callable[[PackedUnit], str] | None = None,
+        saving: Callable[[], ReferenceTable] = ReferenceTable,
+    ) -> None:
+        self._why_not = why_not
+        self._saving = saving
         self._directory = Path(directory) if directory else None
         self._namespace = namespace
         self._mirror = mirror
@@ -103,7 +116,8 @@ class SavedState:
         handles = self._bind_hidden()
         try:
             # A mirror that knows nothing exports everything, handles' values included.
-            export = Mirror(self._namespace, references=ReferenceTable()).export([*names, *handles])
+            scratch = Mirror(self._namespace, references=self._saving(), why_not=self._why_not)
+            export = scratch.export([*names, *handles])
         finally:
             for hidden in handles:
                 dict.pop(self._namespace, hidden, None)

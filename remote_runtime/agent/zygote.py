@@ -1,8 +1,9 @@
-"""The warm parent containers are forked from: one for each environment, single-threaded, without an event loop.
+"""The warm parent containers are forked from: one for each owner and environment, single-threaded, no event loop.
 
 It has imported what cells usually need, and built the kernel, but run nothing of it: after any real use in the parent,
-a child's torch, scikit-learn or polars would hang. It listens on a unix socket for one JSON line `{"config": PATH}` and
-answers `{"pid": ..., "start_time": ...}`; it ends when its owner has been gone for a while.
+a child's torch, scikit-learn or polars would hang. Its listening socket is inherited. A fork of it reads what a
+container is told (`handing.py`), so that nothing of one container stays in the parent of another, and answers `{"pid":
+..., "start_time": ...}`. It ends when its owner has been gone for a while.
 """
 
 from __future__ import annotations
@@ -12,43 +13,42 @@ import contextlib
 import gc
 import importlib
 import json
+import logging
 import os
 import select
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from kernel_bridge.errors import CellburstError
-from kernel_bridge.protocol.containers import ContainerConfig
-from remote_runtime.agent import supervisor
+from remote_runtime.agent import container_log, handing, supervisor
 from remote_runtime.agent.kernel_host import HostedKernel, build_kernel
 from remote_runtime.agent.packages import link_layers
+from remote_runtime.linux.enter import read_all
+from remote_runtime.linux.walls import Walls
+
+log = logging.getLogger("cellburst.zygote")
 
 _OWNER_GONE_S: Final = 120.0
 _TICK_S: Final = 5.0
 
 
 def main() -> None:
-    """Listen and fork: `python -m remote_runtime.agent.zygote --socket PATH --owner-pid PID`."""
+    """Accept and fork: `python -m remote_runtime.agent.zygote --listen FD --owner-pid PID [--walls FD]`."""
     options = _arguments()
+    walls = Walls.from_json(read_all(options.walls)) if options.walls >= 0 else None
     _warm_up(options.layers, options.preload)
     kernel = build_kernel()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of ours that it looks at
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        path = Path(options.socket)
-        path.unlink(missing_ok=True)
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(64)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are reaped by the kernel
-        _serve(listener, kernel, options.owner_pid)
-        path.unlink(missing_ok=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are reaped by the kernel
+    with socket.socket(fileno=options.listen) as listener:
+        _serve(listener, kernel, walls, options.owner_pid)
 
 
-def _serve(listener: socket.socket, kernel: HostedKernel, owner_pid: int) -> None:
+def _serve(listener: socket.socket, kernel: HostedKernel, walls: Walls | None, owner_pid: int) -> None:
     seen_s = time.monotonic()
     while time.monotonic() - seen_s < _OWNER_GONE_S:
         ready, _, _ = select.select([listener], [], [], _TICK_S)
@@ -57,32 +57,29 @@ def _serve(listener: socket.socket, kernel: HostedKernel, owner_pid: int) -> Non
         if ready:
             connection, _ = listener.accept()
             with connection:
-                _answer(connection, listener, kernel)
+                if os.fork() == 0:
+                    listener.close()
+                    supervisor.finish(partial(_be_container, connection, kernel, walls))
 
 
-def _answer(connection: socket.socket, listener: socket.socket, kernel: HostedKernel) -> None:
+def _be_container(connection: socket.socket, kernel: HostedKernel, walls: Walls | None) -> None:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        config, handed = handing.receive(connection)
+    except (OSError, ValueError, KeyError) as error:
+        _answer(connection, {"error": f"{type(error).__name__}: {error}"})
+        return
+    _answer(connection, {"pid": os.getpid(), "start_time": start_time(os.getpid())})
+    connection.close()
+    container_log.begin("zygote", config)
+    log.info("forked a container")
+    supervisor.run(config, kernel, walls, handed)
+
+
+def _answer(connection: socket.socket, said: dict[str, object]) -> None:
     with contextlib.suppress(OSError):
-        connection.settimeout(5)
-        line = connection.makefile("rb").readline()
-        try:
-            config = supervisor.read_config(json.loads(line)["config"])
-            reply: dict[str, Any] = _fork(config, connection, listener, kernel)
-        except (OSError, ValueError, KeyError, CellburstError) as error:
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        connection.sendall(json.dumps(reply).encode() + b"\n")
-
-
-def _fork(
-    config: ContainerConfig, connection: socket.socket, listener: socket.socket, kernel: HostedKernel
-) -> dict[str, Any]:
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        connection.close()
-        listener.close()
-        supervisor.finish(lambda: supervisor.run(config, kernel))
-    return {"pid": pid, "start_time": start_time(pid)}
+        connection.sendall(json.dumps(said).encode() + b"\n")
 
 
 def start_time(pid: int) -> str:
@@ -103,7 +100,8 @@ def _warm_up(layers: list[str], preload: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellburst-zygote")
-    parser.add_argument("--socket", required=True)
+    parser.add_argument("--listen", type=int, required=True)
+    parser.add_argument("--walls", type=int, default=-1)
     parser.add_argument("--owner-pid", type=int, required=True)
     parser.add_argument("--preload", default="")
     parser.add_argument("--layers", nargs="*", default=[])

@@ -37,11 +37,12 @@ class Accounts:
         running = sum(entry.cost_microusd for container in waiting for entry in self.entries(container))
         return self._store.ledger.spent_microusd(session_id) + running
 
-    def running(self, session_id: str | None = None) -> tuple[LedgerEntry, ...]:
-        """Return the lines of the containers that run, as they would be if they ended now."""
+    def running(self, session_id: str | None = None, owner: str | None = None) -> tuple[LedgerEntry, ...]:
+        """Return the lines of the containers that run, of all or of one owner, as they would be if they ended now."""
         live = self._store.containers.live()
         chosen = (container for container in live if session_id in (None, container.session_id))
-        return tuple(entry for container in chosen for entry in self.entries(container))
+        found = (entry for container in chosen for entry in self.entries(container))
+        return tuple(entry for entry in found if owner in (None, entry.owner))
 
     def entries(self, container: ContainerRow) -> tuple[LedgerEntry, ...]:
         """Return the ledger lines of a container up to its end, or to now; none for one that never started."""

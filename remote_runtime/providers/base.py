@@ -56,6 +56,7 @@ class ContainerSpec:
 
     config: ContainerConfig
     directory: Path  # the container's own, for whatever its provider has to write down
+    owner: str = ""  # whose it is: what belongs to two people shares nothing that runs
     preload: tuple[str, ...] = ()
 
 
@@ -65,8 +66,10 @@ class Ground:
 
     place: str  # the host
     boot_id: str
-    isolation: str  # one word or two
+    isolation: str  # one word: how far cells are kept from the host
     mend: str = ""  # where it is weaker than it should be: the line that mends it
+    cores: float = 0.0  # what one container can have at most; zero where nobody knows
+    memory_bytes: int = 0
 
 
 class Provider(Protocol):
@@ -86,6 +89,9 @@ class Provider(Protocol):
 
     async def stop(self, handle: Handle) -> None:
         """Let it go and return when it is gone. Stopping what is gone already is success."""
+
+    async def reachable(self) -> bool:
+        """Tell whether it answers, so that a container could be asked for; never an exception."""
 
     async def close(self) -> None:
         """Let go of what belongs to this process alone; containers run on."""

@@ -15,19 +15,23 @@ _LOCKS: Final = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),  # Ubuntu
     ("user/max_user_namespaces", "0", "user.max_user_namespaces=15000"),
 )
-_SERVE: Final = "`sudo -iu cellburst cellburst runtime serve --host 127.0.0.1`"
-_EMBEDDED: Final = f"Cells can read your files; a user of its own keeps them out: {_SERVE}, then `%gpu_connect URL`."
-_SERVED: Final = f"Cells share this runtime's user: for each person start one as a user of its own, {_SERVE}."
+_SERVE: Final = "`sudo cellburst runtime serve`"
+_SEVERAL: Final = f"Behind the walls cells are this runtime's user; for several people run it as root: {_SERVE}."
+_CHOSEN: Final = "Cells can read and change what this runtime's user can; CELLBURST_SANDBOX=on keeps them out."
 
 
-def mend(*, embedded: bool, read: Callable[[Path], str] = Path.read_text) -> str:
-    """Say in one line how to keep cells from what they should not see, and how to get volumes at their paths."""
-    line = _EMBEDDED if embedded else _SERVED
-    setting = _closed_namespaces(read)
-    return f"{line} Volumes need user namespaces here: `sudo sysctl -w {setting}`." if setting else line
+def mend(word: str, refusal: str, *, embedded: bool, read: Callable[[Path], str] = Path.read_text) -> str:
+    """Say in one line how to keep cells from what they should not see; empty where nothing is to be mended."""
+    if word == "sandboxed" or (word == "confined" and embedded):
+        return ""
+    if word == "confined":
+        return _SEVERAL
+    if setting := namespace_setting(read):
+        return f"Cells can read your files: `sudo sysctl -w {setting}` lets them be walled off."
+    return f"Cells can read your files: this host allows no walls ({refusal})." if refusal else _CHOSEN
 
 
-def _closed_namespaces(read: Callable[[Path], str]) -> str:
+def namespace_setting(read: Callable[[Path], str] = Path.read_text) -> str:
     """Return the setting that opens user namespaces; empty where they are open, or not needed."""
     if sys.platform != "linux" or os.getuid() == 0:
         return ""

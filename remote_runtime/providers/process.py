@@ -1,4 +1,4 @@
-"""Containers as processes of this machine: no Docker, and so far no sandbox, which the interface says."""
+"""Containers as processes of this machine, behind whatever walls the host allows; the interface says which."""
 
 from __future__ import annotations
 
@@ -10,20 +10,33 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from kernel_bridge.errors import StartFailed
+from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.clock import Clock
-from remote_runtime.providers import host
+from remote_runtime.providers import capacity, cgroups, host
 from remote_runtime.providers.base import ContainerSpec, Ground, Handle, Offer, Phase, Status
 from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.mending import mend
 from remote_runtime.providers.payload import prepare_payload
-from remote_runtime.providers.zygotes import SUPERVISOR, Launcher, Zygotes
+from remote_runtime.providers.requests import given_paths, request
+from remote_runtime.providers.sandbox import OPEN, Ours, Sandbox
+from remote_runtime.providers.zygotes import SUPERVISOR, Breed, Launcher, Zygotes
 
 TERM_WAIT_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What of the host containers are given, and whether walls keep the rest from them."""
+
+    walled: bool = True  # False: the operator lets cells be what the runtime is
+    shared: tuple[Path, ...] = ()  # directories every container may read
+    lent: tuple[Path, ...] = ()  # directories that hold what single containers are given
 
 
 class ProcessProvider:
@@ -40,45 +53,60 @@ class ProcessProvider:
         env: Mapping[str, str],
         clock: Clock,
         embedded: bool = False,
+        given: Given = Given(),
     ) -> None:
         self._clock = clock
-        how = mend(embedded=embedded)
-        self.ground = Ground(place=host.place(), boot_id=host.boot_id(), isolation="not isolated", mend=how)
+        payload = prepare_payload(data_dir / "payload")
+        ours = Ours(payload=payload, scratch=runtime_dir / "roots", shared=given.shared, lent=given.lent)
+        self._sandbox = Sandbox(ours, env, wanted=given.walled)
+        self._wants_walls = given.walled
+        how = mend(self._sandbox.word, self._sandbox.refusal, embedded=embedded)
+        memory_bytes = capacity.cells_memory_bytes()
+        self.ground = Ground(
+            place=host.place(),
+            boot_id=host.boot_id(),
+            isolation=self._sandbox.word,
+            mend=how,
+            cores=capacity.cores(),
+            memory_bytes=memory_bytes,
+        )
+        self._cgroups = cgroups.Cgroups.of_runtime(data_dir, memory_bytes)
         self._inventory = inventory
-        self._launcher = Launcher(payload=prepare_payload(data_dir / "payload"), env=env)
-        self._zygotes = Zygotes(self._launcher, runtime_dir / "zygotes")
+        self._launcher = Launcher(payload=payload, env=env)
+        self._zygotes = Zygotes(self._launcher, self._sandbox, runtime_dir / "zygotes")
         self._spawned: dict[int, subprocess.Popen[bytes]] = {}  # where there is no zygote, they are our own children
 
     async def offers(self) -> Sequence[Offer]:
         """Return this host's cards."""
         return self._inventory.offers()
 
-    async def warm(self, python: str, preload: Sequence[str]) -> None:
+    async def warm(self, owner: str, python: str, preload: Sequence[str]) -> None:
         """Start the zygote of an environment that will soon be wanted."""
         if sys.platform == "linux":
-            await self._zygotes.ensure(python, preload)
+            await self._zygotes.ensure(Breed(owner=owner, python=python, preload=tuple(preload)))
 
     async def start(self, spec: ContainerSpec) -> Handle:
-        """Write down what the container is told, and have it forked; raises StartFailed."""
-        config_file = spec.directory / "config.json"
-        exit_file = spec.directory / "exit.json"
-        config = replace(spec.config, exit_file=str(exit_file), log_file=str(spec.directory / "agent.log"))
+        """Have a container forked, limited and walled off; raises StartFailed."""
+        self._refuse_root()
+        exit_file, log_file = spec.directory / "exit.json", spec.directory / "agent.log"
         spec.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(config_file, json.dumps(to_wire(config)))  # the supervisor removes it when it has read it
+        limits = cgroups.Limits(memory_bytes=spec.config.memory_bytes, cpu=spec.config.cpu, pids=spec.config.pids)
+        groups = await asyncio.to_thread(self._cgroups.create, spec.config.container_id, limits)
+        config = replace(spec.config, exit_file=str(exit_file), log_file=str(log_file), cgroups=groups)
         try:
             if sys.platform == "linux":
-                born = await self._zygotes.fork(config.python, spec.preload, config_file)
+                born = await self._fork(config, spec)
             else:
-                born = self._spawn(config.python, config_file, spec.directory / "supervisor.log")
+                born = await asyncio.to_thread(self._spawn, config, spec.directory / "supervisor.log")
         except BaseException:
-            config_file.unlink(missing_ok=True)
+            await asyncio.shield(asyncio.to_thread(cgroups.end, groups))
             raise
         return {
             "pid": int(born["pid"]),
             "start_time": str(born["start_time"]),
             "boot_id": host.boot_id(),
             "exit_file": str(exit_file),
-            "config_file": str(config_file),
+            "cgroups": list(groups),
         }
 
     async def poll(self, handle: Handle) -> Status:
@@ -93,12 +121,17 @@ class ProcessProvider:
         """Ask the supervisor to end what it started, then end it all by force."""
         if _runs(handle):
             await self._end(handle)
-        if "config_file" in handle:  # it holds secrets and a token; a container that never began has not read it
-            Path(handle["config_file"]).unlink(missing_ok=True)
+        await asyncio.to_thread(cgroups.end, handle.get("cgroups", ()))
+
+    async def reachable(self) -> bool:
+        """Tell whether what containers are made from is still there."""
+        return self._launcher.payload.is_dir()
 
     async def close(self) -> None:
         """Let the zygotes go; containers run on."""
         await asyncio.to_thread(self._zygotes.close)
+        self._sandbox.close()
+        self._cgroups.close()
 
     async def _end(self, handle: Handle) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -117,8 +150,25 @@ class ProcessProvider:
                     await asyncio.sleep(0.01)
         return not _runs(handle)
 
-    def _spawn(self, python: str, config_file: Path, log: Path) -> dict[str, Any]:
-        child = self._launcher.spawn(python, SUPERVISOR, ["--config", str(config_file)], log)
+    def _refuse_root(self) -> None:
+        """User code is never this host's root, unless the operator wants exactly that."""
+        if self._wants_walls and self.ground.isolation == OPEN and os.geteuid() == 0:
+            raise StartFailed(
+                f"Cells would run as root here, unprotected: {self._sandbox.refusal}. Run the runtime as an ordinary "
+                "user, or accept it with CELLBURST_SANDBOX=off."
+            )
+
+    async def _fork(self, config: ContainerConfig, spec: ContainerSpec) -> dict[str, Any]:
+        breed = Breed(owner=spec.owner, python=config.python, preload=spec.preload)
+        trees = await asyncio.to_thread(self._sandbox.trees, spec.owner, given_paths(config))
+        with request(config, trees) as asked:
+            return await self._zygotes.fork(breed, asked)
+
+    def _spawn(self, config: ContainerConfig, log: Path) -> dict[str, Any]:
+        child = self._launcher.spawn([config.python, "-m", SUPERVISOR], log, told=subprocess.PIPE)
+        if child.stdin is not None:
+            with child.stdin as told:
+                told.write(json.dumps(to_wire(config)).encode())
         self._spawned[child.pid] = child
         return {"pid": child.pid, "start_time": host.start_time(child.pid) or ""}
 

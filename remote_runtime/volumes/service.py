@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import secrets
 import stat
@@ -14,7 +15,7 @@ from typing import IO, Final, Literal
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, TooLarge
 from kernel_bridge.protocol.messages import Buffer
 from remote_runtime.store.named import VolumeRows, check_name
-from remote_runtime.store.rows import VolumeRow
+from remote_runtime.store.rows import OWNER, VolumeRow
 from remote_runtime.volumes.paths import DEPTH_LIMIT, Walk, open_regular, parts_of, walking
 from remote_runtime.volumes.trash import empty_bin, throw_away
 
@@ -35,7 +36,10 @@ class Entry:
 
 
 class Volumes:
-    """The volumes below one directory. A volume's files appear in containers, whose users may put anything there."""
+    """The volumes below one directory, as one owner sees them: `of` returns them as another does.
+
+    A volume's files appear in containers, whose users may put anything there.
+    """
 
     def __init__(self, rows: VolumeRows, directory: Path) -> None:
         self._rows = rows
@@ -44,10 +48,16 @@ class Volumes:
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         empty_bin(self._incoming)  # uploads and removals that an earlier process did not finish
 
+    def of(self, owner: str) -> Volumes:
+        """Return the volumes of another owner, who may use the same names."""
+        other = copy.copy(self)
+        other._rows = self._rows.of(owner)
+        return other
+
     def create(self, name: str) -> VolumeRow:
         """Make an empty volume; raises Conflict when there is one of that name."""
         row = self._rows.create(name)
-        (self._directory / name).mkdir(mode=0o755, exist_ok=True)
+        (self._directory / self._folder(name)).mkdir(mode=0o755, exist_ok=True)
         return row
 
     def ensure(self, name: str) -> tuple[VolumeRow, bool]:
@@ -55,7 +65,8 @@ class Volumes:
         try:
             return self.create(name), True
         except Conflict:
-            (self._directory / name).mkdir(mode=0o755, exist_ok=True)  # after a crash between row and directory
+            # After a crash between row and directory.
+            (self._directory / self._folder(name)).mkdir(mode=0o755, exist_ok=True)
             return self._rows.get(name), False
 
     def get(self, name: str) -> VolumeRow:
@@ -78,13 +89,13 @@ class Volumes:
         self._rows.get(check_name(name, "volume"))
         # Files before row: a crash in between leaves an empty volume, never a new one with the old one's files.
         with walking(self._directory) as walk, suppress(FileNotFoundError):
-            throw_away(walk.descriptor, name, self._incoming)
+            throw_away(walk.descriptor, self._folder(name), self._incoming)
         self._rows.delete(name)
 
     def directory(self, name: str) -> Path:
         """Return where the volume is on this host, for mounting; raises NotFound."""
         self._rows.get(check_name(name, "volume"))
-        return self._directory / name
+        return self._directory / self._folder(name)
 
     def entries(self, name: str, path: str = "", *, recursive: bool = False) -> tuple[Entry, ...]:
         """List a directory in order of path, or one file; raises NotFound, or TooLarge above ENTRIES_LIMIT."""
@@ -129,6 +140,10 @@ class Volumes:
         with walking(self.directory(name)) as walk:
             walk.enter(parts[:-1])
             self._remove(walk, parts[-1], recursive=recursive)
+
+    def _folder(self, name: str) -> str:
+        """Name the folder of a volume: neither an owner nor a volume has an `@` in its name."""
+        return name if self._rows.owner == OWNER else f"{self._rows.owner}@{name}"
 
     def _remove(self, walk: Walk, name: str, *, recursive: bool) -> None:
         if not stat.S_ISDIR(_look(walk, name).st_mode):

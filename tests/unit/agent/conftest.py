@@ -10,9 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,14 @@ from kernel_bridge.codecs.arena import Arena
 from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender, pack_units, unpack_unit
 from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, ManifestChange
 from kernel_bridge.protocol.containers import ContainerConfig, Mount
-from kernel_bridge.protocol.framing import MESSAGE, NOTE, note, open_envelope, read_note
+from kernel_bridge.protocol.framing import ACK, MESSAGE, NOTE, envelope, note, open_envelope, read_note
 from kernel_bridge.protocol.messages import CONTROL, SHELL, STATE, STDIN, Message, decode, encode, new_header
 from kernel_bridge.protocol.notes import Note, PeerUp, note_from_wire, note_to_wire
 from kernel_bridge.protocol.resume import Inbox, Outbox
 from kernel_bridge.protocol.wire import from_wire, to_wire
+from remote_runtime.providers.payload import prepare_payload
+from remote_runtime.providers.requests import given_paths, request
+from remote_runtime.providers.sandbox import Ours, Sandbox
 
 WAIT_S = 20.0
 
@@ -41,6 +43,8 @@ class FakeControlPlane:
         self.path = path
         self.notes: queue.Queue[Note] = queue.Queue()
         self.messages: queue.Queue[Message] = queue.Queue()
+        self.acknowledges = True  # as a notebook does that keeps up
+        self.refuses = False  # nobody answers
         self._outbox = Outbox()
         self._inbox = Inbox()
         self._connection: ServerConnection | None = None
@@ -63,6 +67,11 @@ class FakeControlPlane:
     def send(self, message: Message) -> None:
         self._send(self._outbox.push(encode(message)))
 
+    def acknowledge(self) -> None:
+        """Acknowledge what came, and what comes from now on."""
+        self.acknowledges = True
+        self._send(envelope(ACK, self._inbox.received))
+
     def drop(self) -> None:
         """Cut the connection without a word."""
         assert self._connection is not None
@@ -83,6 +92,8 @@ class FakeControlPlane:
             await self._stop.wait()
 
     async def _talk(self, connection: ServerConnection) -> None:
+        if self.refuses:
+            return
         with suppress(Exception):
             async for data in connection:
                 kind, seq, body = open_envelope(data if isinstance(data, bytes) else data.encode())
@@ -97,6 +108,8 @@ class FakeControlPlane:
                     self.notes.put(heard)
                 elif kind == MESSAGE and self._inbox.accept(seq):
                     self.messages.put(decode(bytes(body)))
+                    if self.acknowledges and (due := self._inbox.due(idle=True)):
+                        await connection.send(envelope(ACK, due))
 
 
 class Container:
@@ -207,22 +220,49 @@ class Container:
         return Message(STATE, new_header("package_reply", "test"), message.header, {}, content)
 
 
+class Nest:
+    """A zygote of this very environment, and the walls its containers get."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "z.sock"
+        payload = prepare_payload(directory / "payload")
+        ours = Ours(payload=payload, scratch=directory / "roots", lent=(directory.parent,))
+        self._env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.sandbox = Sandbox(ours, self._env)
+        self.process = self._launch(payload)
+
+    def fork(self, config: ContainerConfig) -> int:
+        """Have a container forked; returns its pid."""
+        trees = self.sandbox.trees("test", given_paths(config))
+        with request(config, trees) as asked, socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.path))
+            sent = socket.send_fds(sock, [asked.text], list(asked.descriptors))
+            sock.sendall(asked.text[sent:])
+            return int(json.loads(sock.makefile().readline())["pid"])
+
+    def _launch(self, payload: Path) -> subprocess.Popen[bytes]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, ExitStack() as opened:
+            listener.bind(str(self.path))
+            listener.listen()
+            module = "remote_runtime.agent.zygote"
+            argv, inherited = self.sandbox.command("test", Path(sys.executable), module, opened)
+            argv += ["--listen", str(listener.fileno()), "--owner-pid", str(os.getpid())]
+            env = self._env | {"PYTHONPATH": str(payload)}
+            return subprocess.Popen(argv, start_new_session=True, env=env, pass_fds=(listener.fileno(), *inherited))
+
+
 @pytest.fixture(scope="session")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A zygote of this very environment."""
-    path = tmp_path_factory.mktemp("zygote") / "z.sock"
-    argv = [sys.executable, "-m", "remote_runtime.agent.zygote", "--socket", str(path), "--owner-pid", str(os.getpid())]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with subprocess.Popen(argv, start_new_session=True, env=env) as process:
-        deadline = time.monotonic() + WAIT_S
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        yield path
-        process.kill()
+def nest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nest]:
+    """Where containers come from."""
+    nest = Nest(tmp_path_factory.mktemp("zygote"))
+    with nest.process:
+        yield nest
+        nest.process.kill()
+    nest.sandbox.close()
 
 
 @pytest.fixture
-def start(zygote: Path, tmp_path: Path) -> Iterator[Callable[..., Container]]:
+def start(nest: Nest, tmp_path: Path) -> Iterator[Callable[..., Container]]:
     """Start containers; they are ended with the test."""
     started: list[Container] = []
     planes: list[FakeControlPlane] = []
@@ -249,7 +289,7 @@ def start(zygote: Path, tmp_path: Path) -> Iterator[Callable[..., Container]]:
             "log_file": str(session / "log"),
         }
         config = ContainerConfig(**(fields | changes))
-        container = Container(plane, config, _fork(zygote, session / f"config-{number}.json", config))
+        container = Container(plane, config, nest.fork(config))
         container.hello()
         started.append(container)
         return container
@@ -260,15 +300,6 @@ def start(zygote: Path, tmp_path: Path) -> Iterator[Callable[..., Container]]:
             os.kill(container.pid, 15)
     for plane in planes:
         plane.stop()
-
-
-def _fork(zygote: Path, path: Path, config: ContainerConfig) -> int:
-    path.write_text(json.dumps(to_wire(config)))
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(zygote))
-        sock.sendall(json.dumps({"config": str(path)}).encode() + b"\n")
-        reply = json.loads(sock.makefile().readline())
-    return int(reply["pid"])
 
 
 __all__ = ["Container", "Mount"]

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from kernel_bridge.protocol.images import ImageRecipe
-from kernel_bridge.protocol.sessions import Notebook, SessionSpec
 from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import Rates
-from remote_runtime.store import Store, sqlite_url
-from remote_runtime.store.rows import CellStatus, ContainerRow, NewContainer, StartedCell
+from remote_runtime.store import Store
+from remote_runtime.store.rows import CellStatus, ContainerRow, StartedCell
+from tests import stores
+from tests.stores import StillClock, spec
 
-WANTED = NewContainer(
-    provider="fake", card="A100", card_count=1, simulated=True, cpu=0.0, memory_bytes=0,
-    rates=Rates(gpu_microusd_per_h=3_600_000, table="t"), place="here",
-)  # fmt: skip
-
-
-class Clock:
-    """A clock that stands where it was put."""
-
-    time_s = 100.0
-
-    def now(self) -> float:
-        return self.time_s
-
-    def monotonic(self) -> float:
-        return self.time_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.time_s += seconds
+WANTED = replace(stores.WANTED, cpu=0.0, memory_bytes=0, rates=Rates(gpu_microusd_per_h=3_600_000, table="t"))
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    opened = Store.open(sqlite_url(tmp_path / "s.sqlite3"), clock, tmp_path)
-    yield opened
-    opened.close()
+def clock() -> StillClock:
+    """The test's times are seconds after 100."""
+    return StillClock(100.0)
 
 
 @pytest.fixture
 def container(store: Store) -> ContainerRow:
     """A container that started at 100 and ran a cell from 101 to 103."""
-    spec = SessionSpec(notebook=Notebook(kernel_id="k"), image=ImageRecipe())
-    made = store.containers.create(store.sessions.open(spec, "me").id, WANTED)
+    made = store.containers.create(store.sessions.open(spec(), "me").id, WANTED)
     store.containers.set_handle(made.id, {}, made.fence, 100.0)
     cell = StartedCell(
         id="c", session_id=made.session_id, container_id=made.id, code_digest="", submitted_at_s=101, started_at_s=101
@@ -61,7 +35,7 @@ def container(store: Store) -> ContainerRow:
     return store.containers.get(made.id)
 
 
-def test_a_running_container_is_told_but_not_written(store: Store, clock: Clock, container: ContainerRow) -> None:
+def test_a_running_container_is_told_but_not_written(store: Store, clock: StillClock, container: ContainerRow) -> None:
     """Its cost grows with time and the ledger stays empty."""
     accounts = Accounts(store, clock)
     clock.time_s = 110.0
@@ -71,7 +45,7 @@ def test_a_running_container_is_told_but_not_written(store: Store, clock: Clock,
     assert store.ledger.entries() == ()
 
 
-def test_an_ended_container_is_billed_once(store: Store, clock: Clock, container: ContainerRow) -> None:
+def test_an_ended_container_is_billed_once(store: Store, clock: StillClock, container: ContainerRow) -> None:
     """Before settling, after it, and after settling again the session has cost the same."""
     accounts = Accounts(store, clock)
     store.containers.ended(container.id, 106.0, "idle")
@@ -88,10 +62,9 @@ def test_an_ended_container_is_billed_once(store: Store, clock: Clock, container
     ]
 
 
-def test_a_container_that_never_started_costs_nothing(store: Store, clock: Clock) -> None:
+def test_a_container_that_never_started_costs_nothing(store: Store, clock: StillClock) -> None:
     """Building an image or failing to start is not billed."""
-    spec = SessionSpec(notebook=Notebook(kernel_id="k"), image=ImageRecipe())
-    made = store.containers.create(store.sessions.open(spec, "me").id, WANTED)
+    made = store.containers.create(store.sessions.open(spec(), "me").id, WANTED)
     store.containers.ended(made.id, 150.0, "did not start")
     assert Accounts(store, clock).settle(made.id) == 0
     assert store.containers.unbilled() == ()

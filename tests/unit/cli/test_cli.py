@@ -111,6 +111,7 @@ def test_secrets_are_taken_three_ways_and_never_shown(run: Run, monkeypatch: pyt
         listed = run(*arguments)[1]
         assert "TWO" in listed
         assert "value-" not in listed
+    assert run("secret", "rekey")[1].startswith("1 secret sealed with a new master key")
     assert run("secret", "rm", "hf")[0] == 0
     assert run("secret", "rm", "hf")[0] == 1
 
@@ -152,6 +153,17 @@ def test_status_shows_the_runtime(run: Run) -> None:
     assert "started by a notebook" in printed
     shown = json.loads(run("runtime", "status", "--json")[1])
     assert (shown["running"], shown["sessions"]) == (True, [])
+
+
+def test_prune_says_what_went(run: Run, places: dict[str, str]) -> None:
+    """A dry run lists it, and the second time nothing is left."""
+    run("volume", "ls")  # starts the runtime
+    folder = Path(places["CELLBURST_DATA_DIR"]) / "sessions" / "ses_0123456789abcdef"
+    folder.mkdir(parents=True)
+    os.utime(folder, (1_000, 1_000))
+    assert "would go" in run("runtime", "prune", "--dry-run")[1]
+    assert [one["name"] for one in json.loads(run("runtime", "prune", "--json")[1])] == [folder.name]
+    assert run("runtime", "prune")[1] == "nothing is kept that nobody needs\n"
 
 
 def test_a_wrong_address_and_token_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

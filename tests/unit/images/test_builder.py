@@ -274,3 +274,23 @@ def _write_wheel(folder: Path, name: str, version: str) -> None:
 
 def _digest(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+def test_an_evicted_environment_is_built_again(tmp_path: Path, wheels: Path) -> None:
+    """Whoever asks while it goes gets a whole one: what it was, or another."""
+    recipe = ImageRecipe("debian_slim", "", (Step("pip_install", ("tinyone",)),))
+
+    async def story(builder: Builder) -> None:
+        first = await builder.environment(recipe, print)
+        await builder.compiled()
+        name = f"env/{first.digest}"
+        assert name in builder.names_of(recipe)
+        [used_at_s] = [stored.used_at_s for stored in builder.shelf.stock() if stored.name == name]
+        asked = asyncio.ensure_future(builder.environment(recipe, print))
+        await asyncio.sleep(0)  # it has marked what it wants, or not yet
+        doomed = builder.shelf.take(name, used_at_s)
+        again = await asked
+        assert again.cached == (doomed is None)
+        assert _printed(again, "import tinyone; print(tinyone.__name__)") == "tinyone"
+
+    run(tmp_path, wheels, story)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kernel_bridge.errors import NoCapacity
+from kernel_bridge.errors import BadOption, NoCapacity
 from kernel_bridge.protocol.resources import parse_gpu
-from remote_runtime.providers.base import Stock
-from remote_runtime.scheduler.placement import Placement, free_stocks, place
+from remote_runtime.providers.base import Ground, Stock
+from remote_runtime.scheduler.placement import Placement, check_room, free_stocks, place
 
 
 def stock(card: str, total: int, free: int | None = None, *, simulated: bool = False) -> Stock:
@@ -64,3 +64,30 @@ def test_what_containers_hold_is_taken_off() -> None:
     """Free is what is left; never less than nothing."""
     left = free_stocks([stock("A100", 2), stock("T4", 1)], {("p", "A100"): 1, ("p", "T4"): 2, ("q", "A100"): 1})
     assert [(one.card, one.free) for one in left] == [("A100", 1), ("T4", 0)]
+
+
+HOST = Ground(place="box", boot_id="b", isolation="", cores=2.0, memory_bytes=20 << 30)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory_gib", "named"),
+    [(0, 900, "No 900.0 GiB here"), (1000, 0, "No 1000 cores here"), (3, 21, "No 3 cores and 21.0 GiB here")],
+)
+def test_more_than_the_host_has_is_refused(cpu: float, memory_gib: int, named: str) -> None:
+    """The message names what was too much and what the host has."""
+    with pytest.raises(NoCapacity, match=named) as raised:
+        check_room(cpu, memory_gib << 30, HOST)
+    assert "box can have up to 2 cores and 20.0 GiB" in str(raised.value)
+
+
+def test_what_fits_is_not_counted_against_others() -> None:
+    """Cores and memory are limits, not reservations; nothing asked, or nothing known of the host, always fits."""
+    check_room(2, 20 << 30, HOST)
+    check_room(0, 0, HOST)
+    check_room(64, 1 << 40, Ground(place="paper", boot_id="b", isolation=""))
+
+
+def test_less_memory_than_a_kernel_starts_in_is_refused() -> None:
+    """Better than a container that is killed while it starts."""
+    with pytest.raises(BadOption, match="at least 256 MiB"):
+        check_room(0, 10 << 20, HOST)

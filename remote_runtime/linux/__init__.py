@@ -1,0 +1,1 @@
+"""The kernel's walls: namespaces, mounts, privileges, system call filters. Standard library only."""
