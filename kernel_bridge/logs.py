@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from kernel_bridge.protocol.logs import LogLine
 from kernel_bridge.protocol.wire import from_wire, to_wire
@@ -157,13 +157,25 @@ def parse(text: str, process: str, at_s: float = 0.0) -> LogLine:
     """Read one line of a log. What is no line of ours (a traceback, a library's warning) is a warning of that time."""
     if text.startswith("{"):
         with suppress(Exception):  # a line that a crash cut short, or that somebody else wrote
-            return from_wire(LogLine, json.loads(text))
+            return from_wire(LogLine, json.loads(text, parse_constant=_no_number))
     return LogLine(at_s=at_s, level="warning", process=process, message=text[:MESSAGE_LIMIT])
 
 
 def text_of(line: LogLine) -> str:
     """Write a line for people: local time, level, process, what was said, and the values said with it."""
-    at = datetime.fromtimestamp(line.at_s).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    at = _time_of_day(line.at_s)
     values = "".join(f" {name}={value}" for name, value in line.fields.items())
     head = f"{at} {line.level:<7} {line.process:<13} {line.message}{values}"
     return "\n    ".join([head, *line.exception.splitlines()])
+
+
+def _time_of_day(at_s: float) -> str:
+    try:
+        return datetime.fromtimestamp(at_s).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except (OverflowError, ValueError, OSError):  # user code may have written the line
+        return "--:--:--.---"
+
+
+def _no_number(word: str) -> NoReturn:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have: nobody could be told them."""
+    raise ValueError(f"{word} is not JSON")

@@ -65,15 +65,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def size_text(size_bytes: float) -> str:
-    """Write a size as people read it."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
-
-
 def time_text(at_s: float | None) -> str:
     """Write a moment (epoch seconds) in local time; `-` for none."""
     return datetime.fromtimestamp(at_s).astimezone().strftime("%Y-%m-%d %H:%M") if at_s else "-"

@@ -10,7 +10,7 @@ from kernel_bridge.client.session_log import session_log
 from kernel_bridge.config import ClientConfig
 from kernel_bridge.errors import BadOption
 from kernel_bridge.logs import text_of
-from kernel_bridge.protocol.logs import LEVELS
+from kernel_bridge.protocol.logs import LEVELS, LINES_LIMIT
 from kernel_bridge.protocol.wire import to_wire
 
 
@@ -25,8 +25,8 @@ def add_commands(nouns: Nouns) -> None:
 
 
 def _logs(arguments: argparse.Namespace) -> None:
-    if arguments.lines < 1:
-        raise BadOption("`--lines` wants a number from 1 on.")
+    if not 1 <= arguments.lines <= LINES_LIMIT:
+        raise BadOption(f"`--lines` wants a number from 1 to {LINES_LIMIT}.")
     with connect() as plane:
         named = [session.id for session in plane.sessions() if session.spec.name == arguments.session]
         found = session_log(

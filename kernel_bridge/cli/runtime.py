@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect_if_running, size_text, table
+from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect_if_running, table
 from kernel_bridge.client.embedded import check_can_embed, runtime_command, runtime_environment, wait_until_gone
 from kernel_bridge.client.replies import CardStock, RuntimeInfo
 from kernel_bridge.config import ClientConfig
 from kernel_bridge.protocol.money import format_usd
+from kernel_bridge.protocol.resources import show_size
 from kernel_bridge.protocol.sessions import SessionInfo
 from kernel_bridge.protocol.wire import to_wire
 
@@ -115,8 +116,8 @@ def _prune(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(to_wire(removed), indent=2))
         return
-    total = size_text(sum(one.size_bytes for one in removed))
-    rows = [("KIND", "NAME", "SIZE"), *((one.kind, one.name, size_text(one.size_bytes)) for one in removed)]
+    total = show_size(sum(one.size_bytes for one in removed))
+    rows = [("KIND", "NAME", "SIZE"), *((one.kind, one.name, show_size(one.size_bytes)) for one in removed)]
     print(table(rows) if removed else "nothing is kept that nobody needs")
     if removed:
         print(f"{total} {'would go' if arguments.dry_run else 'are free'}")

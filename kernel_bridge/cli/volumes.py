@@ -7,11 +7,12 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect, show, size_text, time_text
+from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect, show, time_text
 from kernel_bridge.cli.progress import Progress
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.client.replies import FileEntry
 from kernel_bridge.errors import BadOption, Conflict, NotFound
+from kernel_bridge.protocol.resources import show_size
 
 _CHUNK_BYTES = 1 << 20
 
@@ -47,7 +48,7 @@ def _list(arguments: argparse.Namespace) -> None:
             _list_files(plane, arguments)
             return
         found = plane.volumes()
-    rows = [("NAME", "SIZE", "CREATED"), *((v.name, size_text(v.size_bytes), time_text(v.created_at_s)) for v in found)]
+    rows = [("NAME", "SIZE", "CREATED"), *((v.name, show_size(v.size_bytes), time_text(v.created_at_s)) for v in found)]
     show(found, as_json=arguments.json, rows=rows, empty="no volumes; make one with `cellburst volume create NAME`")
 
 
@@ -59,7 +60,7 @@ def _list_files(plane: ControlPlane, arguments: argparse.Namespace) -> None:
 
 def _file_row(entry: FileEntry) -> tuple[str, str, str]:
     path = entry.path + ("/" if entry.kind == "directory" else "")
-    return path, size_text(entry.size_bytes) if entry.kind == "file" else entry.kind, time_text(entry.modified_at_s)
+    return path, show_size(entry.size_bytes) if entry.kind == "file" else entry.kind, time_text(entry.modified_at_s)
 
 
 def _create(arguments: argparse.Namespace) -> None:

@@ -11,6 +11,10 @@ from kernel_bridge.protocol.notes import Refused
 
 POLICY_VIOLATION = 1008  # closed because we may not; the reason is an error's code
 TAKEN_OVER = 4001  # another client speaks for this session now
+_TAKEN_OVER = (
+    "Another notebook has taken this session over: a cell that ran goes on, but its output is not shown here. "
+    "The next cell takes the session back."
+)
 _CODE_OF_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 400: "bad_request"}
 
 
@@ -25,7 +29,7 @@ def refusal_of(error: BaseException | None) -> Refused | None:
 
 def _from_close(code: int, reason: str) -> Refused | None:
     if code == TAKEN_OVER:
-        return Refused(code="conflict", detail="Another notebook has taken this session over.")
+        return Refused(code="conflict", detail=_TAKEN_OVER)
     if code == POLICY_VIOLATION:
         return Refused(code=reason if reason in BY_CODE else "forbidden", detail="")
     return None

@@ -20,7 +20,8 @@ from kernel_bridge.protocol.blobs import ARENA_DIGEST_LENGTH, check_digest
 from kernel_bridge.protocol.messages import Buffer
 
 _WRITE_BYTES: Final = 1 << 30  # one write call takes less than 2 GiB everywhere
-_OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_NOT_ELSEWHERE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no wait for a pipe
+_OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | _NOT_ELSEWHERE
 _SPARED_S: Final = 60.0  # a file named in a message that is still on its way must not be trimmed
 
 

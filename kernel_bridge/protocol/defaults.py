@@ -24,6 +24,7 @@ class Defaults:
     outbox_disk_bytes: int = 1 << 30  # so much more while the notebook is away
     orphan_after_s: float = 600.0  # how long a cell goes on without its notebook
     runtime_lost_after_s: float = 120.0  # how long a container goes on without a control plane
+    unsaved_kept_s: float = 3600.0  # how much longer, when its state cannot be saved
     linger_s: float = 60.0  # how long an embedded runtime stays when nothing is left
     queue_timeout_s: float = 600.0
     build_timeout_s: float = 3600.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+LINES_LIMIT: Final = 5000  # that can be asked for at once
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 

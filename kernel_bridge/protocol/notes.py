@@ -103,6 +103,7 @@ class AgentHello:
     stream: str = ""  # the one it was last told of
     received: int = 0
     busy: bool = False
+    outbox_messages: int = 0  # kept until the notebook acknowledges them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

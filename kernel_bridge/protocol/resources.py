@@ -88,6 +88,14 @@ def show_size(size_bytes: int) -> str:
     return f"{size_bytes} bytes"
 
 
+def write_size(size_bytes: int) -> str:
+    """Write bytes as `parse_size` reads them back: `16G`, `512M`."""
+    for unit, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
+        if size_bytes and size_bytes % factor == 0:
+            return f"{size_bytes // factor}{unit}"
+    return str(size_bytes)
+
+
 def parse_duration(text: str) -> float:
     """Read `30m`, `2h`, `1h30m`, `90s` or plain seconds, as seconds; raises BadOption."""
     match = _DURATION.match(text.strip())

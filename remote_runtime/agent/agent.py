@@ -75,6 +75,8 @@ class Agent:
         self._last_word: Saved | None = None  # what the control plane was not there to hear
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
+        self._child_answered = False  # the one that runs now
+        self._cause = "stopped"
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -95,7 +97,7 @@ class Agent:
                 task.cancel()
         await forks.stop()
         saved = to_wire(self._last_word) if self._last_word else None
-        self._tell_supervisor({"op": "end", "saved": saved})
+        self._tell_supervisor({"op": "end", "cause": self._cause, "saved": saved})
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(work)
@@ -103,8 +105,7 @@ class Agent:
     # -- the control plane ------------------------------------------------------------------------------------------
 
     async def _stay_connected(self) -> None:
-        await self._ready.wait()  # the child is there: a cell can run
-        await self._line.hold()
+        await self._line.hold(self._ready)
         self._ended.set()
 
     async def _watch_silence(self) -> None:
@@ -114,9 +115,11 @@ class Agent:
             if self._cell is None and self._line.silent_s > self._config.runtime_lost_after_s:
                 log.warning("no control plane for %d s: saving and ending", self._line.silent_s)
                 self._last_word = await self._save()
-                if self._last_word is not None and self._last_word.failed:
-                    log.error("the state cannot be saved: %s", self._last_word.failed)
-                else:
+                failed = self._last_word.failed if self._last_word is not None else ""
+                if failed:
+                    log.error("the state cannot be saved: %s", failed)
+                # Nobody may come back, and nobody may live for ever by being impossible to save.
+                if not failed or self._line.silent_s > self._config.runtime_lost_after_s + DEFAULTS.unsaved_kept_s:
                     self._ended.set()
 
     def _heed(self, heard: Note) -> None:
@@ -155,7 +158,7 @@ class Agent:
     def _control(self, message: Message) -> None:
         log.info("asked for: %s", message.type, extra=self._cell_ids())
         if message.type == "interrupt_request":
-            self._valve.listen(on=True)
+            self._valve.listen(on=self._cell is not None)  # else the output of the next one would be left out
             self._signal(signal.SIGINT)
             self._line.send(encode(_reply(message, {"status": "ok"})))
         elif message.type == "kill_request":
@@ -167,9 +170,7 @@ class Agent:
             return
         if channel == SHELL and glance(body).header.get("msg_type") == "execute_reply":
             self._tell_of_crowd()
-            self._valve.listen(on=False)
-            if missing := self._valve.left_out():
-                self._gate.write("stderr", missing, self._cell or {})
+            self._stop_listening()
             ids = self._cell_ids()
             self._cell_ended()
             self._gate.send(body)
@@ -177,9 +178,15 @@ class Agent:
             return
         self._gate.send(body)
 
+    def _stop_listening(self) -> None:
+        """Let output wait again, and say how much was left out meanwhile."""
+        self._valve.listen(on=False)
+        if missing := self._valve.left_out():
+            self._gate.write("stderr", missing, self._cell or {})
+
     def _from_pipes(self, name: str, text: str) -> None:
         """Turn what a subprocess wrote into output of the running cell."""
-        if not self._ready.is_set():
+        if not self._child_answered:
             log.error("the kernel child cannot start: %s", text.rstrip())
         elif self._valve.takes_text(text):
             self._gate.write(name, text, self._cell or {})
@@ -227,6 +234,7 @@ class Agent:
         return {"cell_id": str(self._cell.get("msg_id", "")) if self._cell else ""}
 
     def _child_ready(self, _message: Message) -> None:
+        self._child_answered = True
         self._ready.set()
 
     def _set_deadline(self, message: Message) -> None:
@@ -327,12 +335,15 @@ class Agent:
             self._child = None
         if self._saved is not None and not self._saved.done():
             self._saved.set_result(None)  # it ended while it saved: the state before stays
-        if not self._ready.is_set():  # another would end the same way; the log has what this one said
+        if not self._child_answered:  # another would end the same way; the log has what this one said
+            self._cause = f"its kernel could not start: {cause}; its log says more"
             self._ended.set()
+        self._child_answered = False
         if self._ended.is_set():
             return
         self._line.epoch = new_id("epoch")
         log.warning("the child ended: %s", cause, extra=self._cell_ids())
+        self._stop_listening()
         if self._cell is not None:
             self._tell_of_crowd()
             self._gate.send(b"".join(encode(self._death_notice(cause))))

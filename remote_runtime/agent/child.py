@@ -391,9 +391,9 @@ def main(config: ContainerConfig, kernel: HostedKernel, sock: socket.socket, dir
 def reseed() -> None:
     """Seed the generators that were forked with their state: siblings would draw the same numbers."""
     random.seed()
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if numpy is not None:
-        numpy.random.seed()
+    numbers, torch = sys.modules.get("numpy.random"), sys.modules.get("torch")
+    if numbers is not None:  # numpy loads it late: without it there is no state yet
+        numbers.seed()
     if torch is not None:
         torch.seed()
 

@@ -17,7 +17,7 @@ from kernel_bridge.logs import MESSAGE_LIMIT, BoundedFile, JsonLines, Strike, bi
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.logs import LEVELS, LogLine
 from kernel_bridge.protocol.redaction import Redactor
-from kernel_bridge.protocol.wire import from_wire
+from kernel_bridge.protocol.wire import NUMBER_LIMIT, from_wire
 from remote_runtime.agent.secrets import secrets_of
 
 LIMIT_BYTES: Final = 4 << 20
@@ -58,11 +58,16 @@ def write_for_child(said: Mapping[str, Any], config: ContainerConfig, strike: St
         container_id=config.container_id,
         request_id="",
         logger="cellburst.child",
-        fields={str(name)[:_ID_LIMIT]: value for name, value in line.fields.items() if isinstance(value, int | float)},
+        fields={str(name)[:_ID_LIMIT]: value for name, value in line.fields.items() if _is_number(value)},
     )
     for handler in logging.getLogger("cellburst.agent").handlers:
         if isinstance(handler, BoundedFile):
             handler.write(line_of(own))
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether JSON can say it: NaN and what is too large are not below anything."""
+    return isinstance(value, int | float) and abs(value) <= NUMBER_LIMIT
 
 
 def _strike(config: ContainerConfig | None) -> Strike:

@@ -74,6 +74,8 @@ class WorkDirectory:
         target = self._inside(path)
         if target is None:
             raise PermissionError(f"{path} is outside the notebook's folder")
+        if target.exists() and not target.is_file():  # to open a pipe would wait for whoever writes to it
+            raise PermissionError(f"{path} is not a file")
         with target.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > limit_bytes:

@@ -1,7 +1,9 @@
 """What a container may use, seen from inside: its processes join their control groups and can tell when one was hit.
 
-The supervisor joins first and keeps the files it needs open, because the sandbox hides their directory. A kernel child
-moves on into the group of cells, where the limit of processes holds: supervisor and agent can fork when cells cannot.
+The supervisor keeps the files it needs open, because the sandbox hides their directory. Agent and supervisor are in a
+group of their own, without the limit of processes: they can fork when cells cannot. A kernel child enters the group of
+cells before anything of the user's runs. The kernel takes milliseconds for the first move of several, which the agent
+spends while the walls are being raised.
 """
 
 from __future__ import annotations
@@ -17,13 +19,12 @@ from typing import Final
 
 from kernel_bridge.protocol.cgroup_files import FILES
 from kernel_bridge.protocol.containers import ContainerConfig
-from kernel_bridge.protocol.resources import show_size
+from kernel_bridge.protocol.resources import show_size, write_size
 
 _NO_LIMIT: Final = 1 << 60  # v1 writes "none" as the largest number of pages
 _OPEN_FILES: Final = 65536
 _FIRST_TO_GO: Final = 500  # of -1000 to 1000: when memory is out, a cell goes before the agent
 _CLEAR_WITHIN_S: Final = 2.0
-_UNITS: Final = (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("", 1))
 
 
 class Watch:
@@ -40,6 +41,12 @@ class Watch:
     def bounds_memory(self) -> bool:
         """Tell whether a control group keeps the limit, so that nobody else has to."""
         return self._killed is not None
+
+    def enter_agent(self, *others: int) -> None:
+        """Be part of what keeps a container, together with these processes; raises OSError."""
+        for descriptor in self._descriptors("agent/cgroup.procs"):
+            for pid in (0, *others):
+                os.write(descriptor, str(pid).encode())
 
     def enter_cell(self) -> None:
         """Be a cell from here on: in the cells' groups, within its own limits, and first to go when memory is out."""
@@ -137,11 +144,9 @@ def join(config: ContainerConfig, files: Mapping[str, int] | None = None) -> Wat
 
     `files` are descriptors that who made the groups has opened, by `<number of the tree>:<name>`; None: open them here.
     """
-    opened = open_files(config.cgroups) if files is None else files
-    for key, descriptor in opened.items():
-        if key.endswith(":agent/cgroup.procs"):
-            os.write(descriptor, b"0")
-    return Watch(config, opened)
+    watch = Watch(config, open_files(config.cgroups) if files is None else files)
+    watch.enter_agent()
+    return watch
 
 
 def open_files(groups: tuple[str, ...]) -> dict[str, int]:
@@ -159,8 +164,7 @@ def more_memory(limit_bytes: int, host_bytes: int) -> str:
     wanted = 1 << (2 * limit_bytes - 1).bit_length()
     if host_bytes and wanted > host_bytes:
         return f"this host has {show_size(host_bytes)} in all"
-    letter, factor = next((letter, factor) for letter, factor in _UNITS if wanted >= factor)
-    return f"ask for more with `--memory {wanted // factor}{letter}`"
+    return f"ask for more with `--memory {write_size(wanted)}`"
 
 
 def host_memory_bytes() -> int:
@@ -170,7 +174,7 @@ def host_memory_bytes() -> int:
 
 def _limit_resources(pids: int) -> None:
     """Set what the kernel bounds for one process; not its address space, of which CUDA reserves far too much."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # at 0, a host's program for cores would still be started: core(5)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -27,6 +28,7 @@ log = logging.getLogger("cellburst.agent")
 
 _ACK_IDLE_S: Final = 0.05
 _CLOSE_S: Final = 2.0
+_HELLO_WITHIN_S: Final = 5.0  # the control plane waits twice as long
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _UNWANTED: Final = (401, 403, 404, 410)  # the control plane has closed this container's book
 
@@ -78,21 +80,26 @@ class Line:
         """Say something to the control plane; what it does not hear is lost."""
         self._say(note(note_to_wire(said)))
 
-    async def hold(self) -> None:
-        """Stay connected until the control plane turns this container away."""
+    async def hold(self, ready: asyncio.Event) -> None:
+        """Stay connected until the control plane turns this container away.
+
+        It is dialled while the child starts. Hello is said when that is `ready`: then a cell can run.
+        """
         attempt = 0
         wanted = True
         while wanted:
             try:
                 async with self._dial() as connection:
                     attempt = 0
-                    await self._speak(connection)
+                    if await _happens(ready, _HELLO_WITHIN_S):
+                        await self._speak(connection)
             except* InvalidStatus as group:
                 wanted = not any(_is_refusal(error) for error in group.exceptions)
             except* (OSError, WebSocketException) as group:
                 log.info("no control plane: %s", group.exceptions[0])
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
+            await ready.wait()
         log.warning("the control plane does not want this container any more")
 
     def _dial(self) -> Any:
@@ -139,6 +146,7 @@ class Line:
             stream=self._stream,
             received=self._inbox.received,
             busy=self.busy,
+            outbox_messages=self._outbox.waiting,
         )
 
     async def _send_out(self, connection: ClientConnection) -> None:
@@ -237,6 +245,13 @@ class Line:
     def _acknowledge_idle(self) -> None:
         self._ack_timer = None
         self._acknowledge(idle=True)
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    return event.is_set()
 
 
 def _is_refusal(error: BaseException) -> bool:

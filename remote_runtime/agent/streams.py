@@ -12,6 +12,7 @@ from typing import Any, Final
 
 BATCH_S: Final = 0.02
 BATCH_CHARS: Final = 32 << 10
+FLUSHES: Final = 32  # that are sent at once in each BATCH_S: a loop that flushes every line costs no message a line
 MESSAGE_CHARS: Final = 1 << 20
 _STARTS: Final = frozenset({"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"})
 
@@ -68,6 +69,8 @@ class CellStream(io.TextIOBase):
         self._parts: list[str] = []
         self._chars = 0
         self._last_s = 0.0
+        self._flushes_since_s = 0.0
+        self._flushes = 0
         self._owner = os.getpid()
         os.register_at_fork(after_in_child=self._forked)
 
@@ -121,9 +124,12 @@ class CellStream(io.TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        """Send what is held back, unless something was sent in the last BATCH_S: then the batcher does it soon."""
+        """Send what is held back, so that it precedes what is written to the descriptor next.
+
+        Of more than FLUSHES in BATCH_S the rest is left to the batcher, and may be overtaken by such writing.
+        """
         if self._chars and os.getpid() == self._owner:
-            if monotonic() - self._last_s >= BATCH_S:
+            if self._may_flush():
                 self.write_out()
             else:
                 self._batcher.wake()
@@ -133,6 +139,13 @@ class CellStream(io.TextIOBase):
         if os.getpid() == self._owner:
             with self._lock:
                 self._send()
+
+    def _may_flush(self) -> bool:
+        now_s = monotonic()
+        if now_s - self._flushes_since_s >= BATCH_S:
+            self._flushes_since_s, self._flushes = now_s, 0
+        self._flushes += 1
+        return self._flushes <= FLUSHES
 
     def _send(self) -> None:
         if not self._parts:

@@ -26,7 +26,7 @@ from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.wire import from_wire
 from remote_runtime.agent import agent, child, container_log
 from remote_runtime.agent.kernel_host import HostedKernel, build_kernel
-from remote_runtime.agent.limits import Watch, join
+from remote_runtime.agent.limits import Watch, open_files
 from remote_runtime.agent.walls import container_view, prepare_folders
 from remote_runtime.linux import calls
 from remote_runtime.linux.privileges import confine, die_with_parent, keep_capabilities
@@ -61,6 +61,7 @@ class Supervisor:
         self._agent: socket.socket
         self._private: tuple[Callable[[], None], ...] = (exit_.close,)  # what closes the descriptors of ours alone
         self._ending = ""
+        self._joined = False  # its control groups
         self._saved: dict[str, Any] | None = None  # how the agent saved the state without a control plane
 
     def run(self, watch: Watch, token: int) -> None:
@@ -134,7 +135,7 @@ class Supervisor:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(self._child_pid, command["number"])
                 case "end":
-                    self._ending = "stopped"
+                    self._ending = command["cause"]
                     self._saved = command.get("saved")
 
     def _start_child(self, epoch: str) -> None:
@@ -159,6 +160,17 @@ class Supervisor:
         ours.close()
         for read, _ in pipes:
             os.close(read)
+        self._join_groups()
+
+    def _join_groups(self) -> None:
+        """Go where the agent is, with the first process: only now, for until the child runs somebody waits."""
+        if self._joined:
+            return
+        self._joined = True
+        try:
+            self._watch.enter_agent(*filter(None, [self._first_pid]))
+        except OSError as error:
+            self._ending = f"could not start: {error}"
 
     def _close_private(self) -> None:
         """In a kernel child: leave nothing open that leads out, such as a directory of the host and all above it."""
@@ -167,6 +179,7 @@ class Supervisor:
                 close()
 
     def _be_agent(self) -> None:
+        self._watch.enter_agent()
         if self._walls is not None:
             keep_capabilities()
         if sys.platform == "linux":
@@ -247,7 +260,8 @@ class ExitFile:
 
 def run(config: ContainerConfig, kernel: HostedKernel, walls: Walls | None = None, handed: Handed = Handed()) -> None:
     """Be a container's supervisor until it ends; this process must have one thread."""
-    watch = join(config, handed.cgroup_files)
+    files = open_files(config.cgroups) if handed.cgroup_files is None else handed.cgroup_files
+    watch = Watch(config, files)
     if sys.platform == "linux":
         calls.prctl(calls.PR_SET_CHILD_SUBREAPER, 1)
     if handed.trees:
@@ -317,6 +331,7 @@ def finish(work: Any) -> NoReturn:
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 1
     except BaseException:  # noqa: BLE001 - the border of a process: the log gets it
+        sys.stderr = sys.__stderr__  # a cell's stream may have nobody left to write it out
         sys.__excepthook__(*sys.exc_info())
     finally:
         os._exit(code)

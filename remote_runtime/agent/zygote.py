@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ log = logging.getLogger("cellburst.zygote")
 
 _OWNER_GONE_S: Final = 120.0
 _TICK_S: Final = 5.0
+_LATE: Final = ("bdb", "IPython.core.logger", "numpy.random")  # what libraries load when a first cell runs
 
 
 def main() -> None:
@@ -96,6 +98,10 @@ def _warm_up(layers: list[str], preload: str) -> None:
     for name in filter(None, preload.split(",")):
         with contextlib.suppress(Exception):  # not in this environment, or broken there: the cell will say so
             importlib.import_module(name)
+    for name in _LATE:
+        if name.partition(".")[0] in sys.modules or "." not in name:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 def _arguments() -> argparse.Namespace:

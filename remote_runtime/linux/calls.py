@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 from collections.abc import Collection
@@ -124,7 +125,7 @@ def prctl(option: int, first: object = 0, second: object = 0) -> None:
 
 def set_file_user(uid: int) -> None:
     """Touch files as this user and group from now on, whoever this process is otherwise; of one thread."""
-    library = ctypes.CDLL(None)
+    library = _library()
     library.setfsgid(uid)
     library.setfsuid(uid)
     if library.setfsuid(-1) != uid:  # it returns what was, and never an error
@@ -143,13 +144,19 @@ def set_capabilities(kept: Collection[int] = (), *, inheritable: bool = False) -
     _call("capset", ctypes.byref(header), ctypes.byref(data))
 
 
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """Return the C library; opening it anew for each call takes five times as long as the call."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _call(name: str, *arguments: object) -> int:
-    return _checked(name, getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments))
+    return _checked(name, getattr(_library(), name)(*arguments))
 
 
 def _syscall(name: str, number: int, *arguments: object) -> int:
     longs = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    return _checked(name, ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *longs))
+    return _checked(name, _library().syscall(ctypes.c_long(number), *longs))
 
 
 def _checked(name: str, outcome: int) -> int:

@@ -1,10 +1,10 @@
 """Run a program of a user's environment where it sees little and owns nothing of the host.
 
 `python -m remote_runtime.linux.enter FD -- PROGRAM [ARGUMENT...]`, with this runtime's own interpreter: nothing of the
-user's has run before. The descriptor is a pipe with the specification: arguments can be read by who is behind the walls.
+user's has run before. The descriptor is a pipe with the specification: arguments can be read by those behind the walls.
 As root: make the mounts, then enter a user namespace whose numbers are nobody's on the host. As an ordinary user: enter
-a user namespace that maps this user alone, and make the mounts in it. `--park FD` enters the namespace only, says so, and
-stays until its input ends: a namespace that mapped mounts are made with.
+a user namespace that maps this user alone, and make the mounts in it. `--park FD` enters the namespace only, says so,
+and stays until its input ends: a namespace that mapped mounts are made with.
 """
 
 from __future__ import annotations

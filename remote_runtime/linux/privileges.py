@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Collection
@@ -26,9 +27,7 @@ def become(uid: int) -> None:
 def keep_capabilities(kept: Collection[int] = ()) -> None:
     """Keep these capabilities and close the way to any other, also for what this process will execute."""
     _close_bounds()
-    calls.prctl(calls.PR_CAP_AMBIENT, calls.PR_CAP_AMBIENT_CLEAR_ALL)
-    calls.set_capabilities(kept)
-    calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
+    _keep(kept)
 
 
 def keep_through_exec() -> None:
@@ -46,7 +45,7 @@ def confine(uid: int | None) -> None:
     _close_bounds()  # first: as another user there is no right to it left
     if uid is not None:
         become(uid)
-    keep_capabilities()
+    _keep(())
     calls.prctl(calls.PR_SET_DUMPABLE, 1)  # a change of user took it, and with it /proc/self
     die_with_parent()
     install_filter()
@@ -60,8 +59,18 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
+def _keep(kept: Collection[int]) -> None:
+    calls.prctl(calls.PR_CAP_AMBIENT, calls.PR_CAP_AMBIENT_CLEAR_ALL)
+    calls.set_capabilities(kept)
+    calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+@functools.cache
+def _last_capability() -> int:
+    return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+
+
 def _close_bounds() -> None:
-    highest = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    for number in range(highest + 1):
+    for number in range(_last_capability() + 1):
         with contextlib.suppress(OSError):  # without CAP_SETPCAP there is nothing to drop from
             calls.prctl(calls.PR_CAPBSET_DROP, number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import platform
 import struct
 from typing import Final
@@ -21,14 +22,19 @@ _NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "add_key": (248, 217),
     "adjtimex": (159, 171),
     "bpf": (321, 280),
+    "chmod": (90, None),
     "chroot": (161, 51),
     "clock_adjtime": (305, 266),
     "clock_settime": (227, 112),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "creat": (85, None),
     "create_module": (174, None),
     "delete_module": (176, 106),
     "fanotify_init": (300, 262),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
     "finit_module": (313, 273),
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
@@ -45,12 +51,17 @@ _NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
     "lookup_dcookie": (212, 18),
+    "mknod": (133, None),
+    "mknodat": (259, 33),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),
     "nfsservctl": (180, 42),
+    "open": (2, None),
     "open_by_handle_at": (304, 265),
     "open_tree": (428, 428),
+    "openat": (257, 56),
+    "openat2": (437, 437),
     "perf_event_open": (298, 241),
     "personality": (135, 92),
     "pivot_root": (155, 41),
@@ -75,8 +86,23 @@ _AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT: Final = 0x40000000
 
 # Absent, not forbidden: C libraries and runtimes then use the older way.
-_ABSENT: Final = frozenset({"clone3", "io_uring_setup", "io_uring_enter", "io_uring_register"})
-_JUDGED_BY_ARGUMENT: Final = frozenset({"clone", "unshare", "ioctl", "socket", "personality"})
+_ABSENT: Final = frozenset({"clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "openat2"})
+
+# On disk, a cell's file may be root's: none is to give the one who runs it another user, wherever it is copied to.
+_OTHER_USER: Final = 0o6000  # setuid, setgid
+_CREATES: Final = 0x40 | 0x400000  # O_CREAT, O_TMPFILE: else the mode is not looked at
+_REFUSED_BITS: Final[dict[str, tuple[tuple[int, int], ...]]] = {  # (argument, bits), all of which have one set
+    "chmod": ((1, _OTHER_USER),),
+    "creat": ((1, _OTHER_USER),),
+    "fchmod": ((1, _OTHER_USER),),
+    "fchmodat": ((2, _OTHER_USER),),
+    "fchmodat2": ((2, _OTHER_USER),),
+    "mknod": ((1, _OTHER_USER),),
+    "mknodat": ((2, _OTHER_USER),),
+    "open": ((1, _CREATES), (2, _OTHER_USER)),
+    "openat": ((2, _CREATES), (3, _OTHER_USER)),
+}
+_JUDGED_BY_ARGUMENT: Final = frozenset({"clone", "unshare", "ioctl", "socket", "personality", *_REFUSED_BITS})
 
 _NEW_NAMESPACES: Final = (
     calls.CLONE_NEWNS
@@ -88,7 +114,12 @@ _NEW_NAMESPACES: Final = (
     | calls.CLONE_NEWNET
 )
 _TERMINAL_INJECTION: Final = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
-_SOCKET_FAMILIES: Final = (17, 38, 40)  # AF_PACKET, AF_ALG, AF_VSOCK: the wire, the kernel's ciphers, the machine below
+_SOCKET_FAMILIES: Final = (
+    1,
+    2,
+    10,
+    16,
+)  # unix, IPv4, IPv6, netlink; to ask for another loads modules few have looked at
 _HARMLESS_PERSONALITIES: Final = (0, 0x0008, 0x40000, 0xFFFFFFFF)  # Linux, 32 bit, no randomisation (gdb), a question
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
@@ -114,6 +145,7 @@ def install_filter() -> None:
     calls.prctl(calls.PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(request))
 
 
+@functools.cache
 def build_filter(machine: str) -> bytes:
     """Return the filter as instructions of classic BPF, empty for an architecture without a list."""
     if machine not in _AUDIT_ARCH:
@@ -135,17 +167,21 @@ def build_filter(machine: str) -> bytes:
 def _judge(name: str) -> list[bytes]:
     """Return what decides over one call by its argument; it ends with a verdict either way."""
     refused, allowed = _refuse(errno.EPERM), _op(_RETURN, _ALLOW)
+    if name in _REFUSED_BITS:
+        bits = _REFUSED_BITS[name]
+        tests = [
+            one
+            for index, (argument, wanted) in enumerate(bits)
+            for one in (_argument(argument), _op(_ANY_BIT, wanted, 0, 2 * (len(bits) - index) - 1))
+        ]
+        return [*tests, refused, allowed]
     if name in ("clone", "unshare"):
         return [_argument(0), _op(_ANY_BIT, _NEW_NAMESPACES, 0, 1), refused, allowed]
-    if name == "personality":
-        tests = [
-            _op(_EQUAL, one, len(_HARMLESS_PERSONALITIES) - index, 0)
-            for index, one in enumerate(_HARMLESS_PERSONALITIES)
-        ]
-        return [_argument(0), *tests, refused, allowed]
-    which, values = (1, _TERMINAL_INJECTION) if name == "ioctl" else (0, _SOCKET_FAMILIES)
+    values = {"ioctl": _TERMINAL_INJECTION, "personality": _HARMLESS_PERSONALITIES, "socket": _SOCKET_FAMILIES}[name]
     tests = [_op(_EQUAL, one, len(values) - index, 0) for index, one in enumerate(values)]
-    return [_argument(which), *tests, allowed, refused]
+    if name == "ioctl":
+        return [_argument(1), *tests, allowed, refused]
+    return [_argument(0), *tests, refused, allowed]
 
 
 def _argument(index: int) -> bytes:

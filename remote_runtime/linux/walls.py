@@ -34,6 +34,7 @@ from remote_runtime.linux.roots import (
 
 _READ_ONLY_PROC: Final = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 _HIDDEN_PROC: Final = ("kcore", "keys", "timer_list", "sched_debug", "latency_stats", "scsi", "acpi", "asound")
+_TERMINALS: Final = "newinstance,ptmxmode=0666,mode=620,max=512"  # the host's have a limit all containers share
 _DEVICE_LINKS: Final = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -99,7 +100,7 @@ def _furnish(root: Path, files: dict[str, str]) -> None:
     for name, meaning in _DEVICE_LINKS.items():
         (devices / name).symlink_to(meaning)
     no_more = calls.MS_NOSUID | calls.MS_NODEV
-    for name, kind, options in (("shm", "tmpfs", "mode=1777"), ("pts", "devpts", "newinstance,ptmxmode=0666,mode=620")):
+    for name, kind, options in (("shm", "tmpfs", "mode=1777"), ("pts", "devpts", _TERMINALS)):
         make_folder(devices / name)
         calls.mount(kind, str(devices / name), kind, no_more if kind == "tmpfs" else calls.MS_NOSUID, options)
     make_folder(root / "proc")

@@ -76,6 +76,11 @@ class ProcessProvider:
         self._zygotes = Zygotes(self._launcher, self._sandbox, runtime_dir / "zygotes")
         self._spawned: dict[int, subprocess.Popen[bytes]] = {}  # where there is no zygote, they are our own children
 
+    @property
+    def sandbox(self) -> Sandbox:
+        """Return the walls of this host; what builds environments stays behind them too."""
+        return self._sandbox
+
     async def offers(self) -> Sequence[Offer]:
         """Return this host's cards."""
         return self._inventory.offers()

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +34,10 @@ OPEN: Final = "open"
 
 ENTER: Final = "remote_runtime.linux.enter"
 TRIAL: Final = "remote_runtime.linux.trial"
+CAGE: Final = "remote_runtime.linux.cage"
 _CELL_UID: Final = 1000  # inside; outside it is one of these, two for each owner
 _FIRST_UID: Final = 1_900_000_000  # above what distributions, useradd and systemd give out
-_OWNERS: Final = 1 << 22
+_OWNERS: Final = 1 << 26  # a thousand people meet in one number once in a hundred runtimes
 _WITHIN_S: Final = 30.0
 
 
@@ -77,8 +78,30 @@ class Sandbox:
         """Return what all containers of an environment have in common; None where there are no walls."""
         if self.word == OPEN:
             return None
-        uid = _CELL_UID if self.word == SANDBOXED else None
-        return Walls(binds=self._binds(python), root=CONTAINER_ROOT, cell_uid=uid)
+        return Walls(binds=_as_shown(self._binds(python)), root=CONTAINER_ROOT, cell_uid=self._inside_uid())
+
+    def cage(self, owner: str, python: Path, binds: Iterable[Bind], opened: ExitStack) -> tuple[list[str], list[int]]:
+        """Return what a program's command line is put after, so that it sees the system, a Python, and `binds` alone.
+
+        Nothing of that Python runs before the program does. The descriptors are closed with `opened`. Raises OSError.
+        """
+        ours = Path(getattr(sys, "_base_executable", "") or sys.executable)
+        seen = (*self._binds(python, shared=False), *environment_binds(ours, {}), *binds)
+        walls = Walls(binds=_as_shown(seen), root=CONTAINER_ROOT, cell_uid=self._inside_uid())
+        entrance = EnterSpec(
+            root=self._root("entrance"), ids=self._ids(owner), binds=(*seen, Bind.same("/proc", read_only=False))
+        )
+        spec, told = piped(entrance.to_json(), opened), piped(walls.to_json(), opened)
+        inner = [str(ours), "-S", "-m", CAGE, str(told), "--"]
+        return [sys.executable, "-S", "-m", ENTER, str(spec), "--", *inner], [spec, told]
+
+    def cell_uid(self, owner: str) -> int | None:
+        """Return which number of this host an owner's cells are; None where that is our own."""
+        return _base_uid(owner) + 1 if self.word == SANDBOXED else None
+
+    def child_env(self) -> dict[str, str]:
+        """Return the environment in which what raises the walls can be imported."""
+        return {"PYTHONPATH": str(self._ours.payload), "PATH": os.defpath}
 
     def trees(self, owner: str, paths: Iterable[str]) -> list[tuple[str, int]]:
         """Detach what one container is given, so that it appears to belong to its user; empty where that is not needed.
@@ -130,7 +153,7 @@ class Sandbox:
             command, inherited = self.command("trial", Path(sys.executable), TRIAL, opened)
             done = subprocess.run(
                 command,
-                env=self._child_env(),
+                env=self.child_env(),
                 capture_output=True,
                 text=True,
                 timeout=_WITHIN_S,
@@ -147,8 +170,12 @@ class Sandbox:
         binds = (*self._binds(python), proc, *lent)
         return EnterSpec(root=self._root("entrance"), ids=self._ids(owner), binds=binds)
 
-    def _binds(self, python: Path) -> tuple[Bind, ...]:
-        ours = [self._ours.payload, *(link.resolve() for link in self._ours.payload.iterdir()), *self._ours.shared]
+    def _inside_uid(self) -> int | None:
+        return _CELL_UID if self.word == SANDBOXED else None
+
+    def _binds(self, python: Path, *, shared: bool = True) -> tuple[Bind, ...]:
+        ours = [self._ours.payload, *(link.resolve() for link in self._ours.payload.iterdir())]
+        ours += self._ours.shared if shared else ()
         return (*system_binds(), *environment_binds(python, self._env), *(Bind.same(str(path)) for path in ours))
 
     def _ids(self, owner: str) -> tuple[IdMap, ...]:
@@ -169,7 +196,7 @@ class Sandbox:
         with ExitStack() as opened:
             told = piped(spec.to_json(), opened)
             command = [sys.executable, "-S", "-m", ENTER, "--park", str(told)]
-            pipe, env = subprocess.PIPE, self._child_env()
+            pipe, env = subprocess.PIPE, self.child_env()
             parked = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True, pass_fds=[told])
         with parked:
             if parked.stdout is None or parked.stdout.readline() != "ready\n":
@@ -181,8 +208,10 @@ class Sandbox:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return str(path)
 
-    def _child_env(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self._ours.payload), "PATH": os.defpath}
+
+def _as_shown(binds: Iterable[Bind]) -> tuple[Bind, ...]:
+    """Return the same binds for who is behind the entrance already: there, everything is at its target."""
+    return tuple(replace(bind, source=bind.target) for bind in binds)
 
 
 def _detached(path: str, mapped: int) -> int:

@@ -24,21 +24,25 @@ def attempt(work, *arguments):
 
 def read(path, size=4096):
     """Return the first bytes of a file, or the name of the error."""
+
     def do():
         descriptor = _os.open(path, _os.O_RDONLY | _os.O_NONBLOCK)
         try:
             return _os.read(descriptor, size)
         finally:
             _os.close(descriptor)
+
     return attempt(do)
 
 
 def write(path, data=b"x"):
     """Overwrite a file's start; return the name of the error, or the number of bytes."""
+
     def do():
         descriptor = _os.open(path, _os.O_WRONLY | _os.O_NONBLOCK)
         try:
             return _os.write(descriptor, data)
         finally:
             _os.close(descriptor)
+
     return attempt(do)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,18 +14,21 @@ from typing import Any
 import pytest
 
 from kernel_bridge.errors import CellburstError
+from remote_runtime.volumes.trash import remove_tree
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 ORDINARY_UID = 1_234_567
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="a runtime of root takes root")
 
-ISOLATION = """
+AS_TEXT = "import json as _json\nresult = _json.dumps(result)"  # nothing of it is shared with what stays
+PLANE = """
+from contextlib import ExitStack
 from kernel_bridge.client.embedded import ensure_runtime
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.config import ClientConfig
-with ControlPlane(ensure_runtime(ClientConfig.load())) as plane:
-    result = plane.runtime().isolation
+with ControlPlane(ensure_runtime(ClientConfig.load())) as plane, ExitStack() as opened:
+    result = {}
 """
 
 # What attacks are written with. A call that is refused returns the name of its error, one that went through a number.
@@ -47,12 +49,13 @@ class Intruder:
         self._ready: set[str] = set()
         self._process = self._start()
 
-    def cell(self, code: str, *, session: str = "attacker", options: str = "", home: str = "result") -> Any:
+    def cell(self, code: str, *, session: str = "attacker", options: str = "") -> Any:
         """Run a cell with the tools at hand; returns its `result`. Raises Failed."""
         if session not in self._ready:
             self._ask(code=TOOLS, options=f"--session {session} {options} --leave all")
             self._ready.add(session)
-        return self._ask(code=code, options=f"--session {session} {options} --out {home}")["result"]
+        options = f"--session {session} {options} --out result"
+        return json.loads(self._ask(code=f"{code}\n{AS_TEXT}", options=options)["result"])
 
     def local(self, code: str) -> Any:
         """Run a cell in the notebook itself; returns its `result`. Raises Failed."""
@@ -60,7 +63,11 @@ class Intruder:
 
     def isolation(self) -> str:
         """Return the runtime's own word for its walls."""
-        return str(self.local(ISOLATION))
+        return str(self.plane("plane.runtime().isolation"))
+
+    def plane(self, expression: str) -> Any:
+        """Ask the control plane, which is called `plane`."""
+        return self.local(PLANE.format(expression))
 
     def works(self, session: str = "attacker") -> bool:
         """Tell whether a session's cells run as ever."""
@@ -113,7 +120,9 @@ class Intruder:
             )
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "PYTHONSAFEPATH", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "PYTHONPATH", "PYTHONSAFEPATH", "LANG") if name in os.environ
+        }
         places = {f"CELLBURST_{name.upper()}_DIR": str(self.folder / name) for name in ("config", "data", "runtime")}
         more = {"HOME": str(self.folder / "home"), "IPYTHONDIR": str(self.folder / "ipython"), "USER": "somebody"}
         return {**kept, **places, **more}
@@ -128,8 +137,10 @@ def intruder(request: pytest.FixtureRequest) -> Iterator[Intruder]:
     folder.chmod(0o711)
     opened = Intruder(request.param, folder)
     try:
-        assert opened.isolation() == request.param
+        if (word := opened.isolation()) == "open":
+            pytest.skip("this host allows no walls")  # where CI runs, that is a failure
+        assert word == request.param
         yield opened
     finally:
         opened.close()
-        shutil.rmtree(folder)
+        remove_tree(folder)  # a failed test may leave what `shutil.rmtree` cannot

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     calls.prctl(calls.PR_SET_DUMPABLE, 1)
-    os.execvp(program[0], program)  # noqa: S606 - the point of it
+    os.execvp(program[0], program)
 
 
 def _closed_above(paths: Iterable[str]) -> list[Path]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel_bridge.protocol.framing import open_envelope
-from remote_runtime.agent.backlog import Backlog
+from remote_runtime.agent.backlog import SEGMENT_BYTES, Backlog
 
 
 def kept(backlog: Backlog, after: int = 0) -> list[tuple[int, bytes]]:
@@ -44,6 +44,19 @@ def test_it_is_full_sooner_for_a_notebook_that_is_here(tmp_path: Path) -> None:
     backlog.acknowledge(17)
     assert not backlog.is_full(reader_here=True)
     backlog.close()
+
+
+def test_a_notebook_that_never_quite_catches_up_does_not_fill_the_disk(tmp_path: Path) -> None:
+    """What was acknowledged takes no room, however long something else waits."""
+    backlog = Backlog([str(tmp_path)], memory_bytes=1000, disk_bytes=SEGMENT_BYTES)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(1, 200):
+        backlog.push([b"x" * (1 << 20)])
+        backlog.acknowledge(number - 2)
+    assert kept(backlog) == [(198, b"x" * (1 << 20)), (199, b"x" * (1 << 20))]
+    assert sum(segment.end for segment in backlog._segments) <= 2 * SEGMENT_BYTES
+    backlog.acknowledge(199)
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
 
 
 def test_without_a_file_the_memory_is_all_there_is() -> None:

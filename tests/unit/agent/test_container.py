@@ -81,6 +81,13 @@ def test_output_of_subprocesses_keeps_its_place(start: Start) -> None:
     assert container.text() == expected
 
 
+def test_what_was_flushed_precedes_what_is_written_to_the_descriptor(start: Start) -> None:
+    """`print(flush=True)` and `os.write` right after each other arrive in that order."""
+    container = start()
+    container.run("import os\nfor i in range(10):\n    print('py', i, flush=True)\n    os.write(1, b'fd %d\\n' % i)")
+    assert container.text() == "".join(f"py {i}\nfd {i}\n" for i in range(10))
+
+
 def test_displays_keep_their_place(start: Start) -> None:
     """A display comes after what was printed before it, held back or not."""
     container = start()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.messages import CONTROL, Message, new_header
 
 Start = Callable[..., Any]
 PRINTS = "import sys\nfor i in range(160): print(str(i) + 'x' * 1_000_000)\n"
@@ -42,6 +43,25 @@ def test_a_cell_that_waits_can_be_interrupted(start: Start) -> None:
     container.plane.acknowledge()
     container.run("print('again')")
     assert container.text() == "again\n"
+
+
+def test_the_cell_after_one_that_was_killed_loses_no_output(start: Start) -> None:
+    """Only the cell that was interrupted has output left out; the next one waits for the notebook again."""
+    container = start()
+    container.plane.acknowledges = False
+    stubborn = "while True:\n    try:\n        while True: print('x' * 1_000_000)\n    except KeyboardInterrupt: pass"
+    sent = container.submit(stubborn)
+    _until_quiet(container)
+    container.interrupt()
+    container.plane.send(Message(CONTROL, new_header("kill_request", "test")))
+    container.finish(sent)
+    assert "MB of output were left out" in container.text("stderr")
+    sent = container.submit(PRINTS)
+    early = _until_quiet(container)
+    container.plane.acknowledge()
+    container.finish(sent)
+    text = "".join(m.content["text"] for m in [*early, *container.output] if m.type == "stream")
+    assert text == "".join(f"{number}{'x' * 1_000_000}\n" for number in range(160))
 
 
 def test_a_cell_goes_on_while_nobody_is_there(start: Start) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +138,17 @@ def test_builtins_may_be_asked_like_a_module(start: Start) -> None:
     container = start()
     container.run("inside = hasattr(__builtins__, '__IPYTHON__')")
     assert container.namespace["inside"] is True
+
+
+def test_a_kernel_that_cannot_start_ends_the_container(start: Start, tmp_path: Path) -> None:
+    """It is not started again and again; the exit file says why."""
+    index = tmp_path / "session-0" / "state" / "current" / "index.json"
+    index.parent.mkdir(parents=True)
+    index.write_text("{")
+    container = start(answers=False)
+    exit_file = Path(container.config.exit_file)
+    deadline_s = time.monotonic() + 20
+    while not exit_file.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert json.loads(exit_file.read_text())["cause"].startswith("its kernel could not start: it exited with code 1")
+    assert "JSONDecodeError" in Path(container.config.log_file).read_text()

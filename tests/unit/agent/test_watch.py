@@ -114,4 +114,4 @@ def test_a_cell_gets_limits_of_its_own(group: Path, grouped: bool) -> None:
     os.waitpid(pid, 0)
     os.close(write)
     with os.fdopen(read) as said:
-        assert said.read() == f"0 500 {not grouped}"
+        assert said.read() == f"1 500 {not grouped}"

@@ -84,6 +84,29 @@ def test_an_end_that_takes_nothing_is_cut(tmp_path: Path) -> None:
     play(tmp_path / "s", None, story)
 
 
+def test_more_that_is_sent_to_an_end_that_takes_nothing_does_not_hide_that(tmp_path: Path) -> None:
+    """Whoever joins the queue does not begin its time anew."""
+
+    async def story(end: End) -> None:
+        async def fill() -> None:
+            while await end.send(CHUNK):
+                pass
+
+        filling = asyncio.create_task(fill())
+        since_s, before_s = end.waits_since_s, -1.0
+        while since_s is None or since_s != before_s:
+            await asyncio.sleep(0.1)
+            since_s, before_s = end.waits_since_s, since_s
+        late = asyncio.create_task(end.send(CHUNK))
+        await asyncio.sleep(0)
+        assert end.waits_since_s == since_s
+        end.cut_if_stalled(0.0)
+        await asyncio.gather(filling, late)
+        assert end.waits_since_s is None
+
+    play(tmp_path / "s", None, story)
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_send_is_noted_only_while_it_waits(tmp_path: Path, times: int) -> None:
     """Afterwards nothing is left of it."""

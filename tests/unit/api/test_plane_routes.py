@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection, Engine, event
 from starlette.testclient import WebSocketDenialResponse
 
 from kernel_bridge.protocol.images import ImageRecipe
@@ -91,6 +96,38 @@ def test_a_channel_wants_a_token_and_a_session(http: TestClient) -> None:
         with pytest.raises(WebSocketDenialResponse) as refused, http.websocket_connect(path):
             pass
         assert refused.value.status_code == status
+
+
+def test_nobody_waits_for_the_database_on_the_event_loop(http: TestClient) -> None:
+    """It may be far away or slow: whoever is asked for meanwhile answers all the same, the door first of all."""
+    on_loop: list[str] = []
+    path = "/none"
+
+    def begins(_connection: Connection) -> None:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            on_loop.append(path)
+
+    event.listen(Engine, "begin", begins)
+    try:
+        session = http.post("/v1/sessions", json=to_wire(session_spec("cpu"))).json()["id"]
+        for path in _reading_routes(http.app, session):
+            assert http.get(path).status_code in (200, 404)
+        path = "the channel"
+        with http.websocket_connect(f"/v1/sessions/{session}/channel"):
+            pass
+    finally:
+        event.remove(Engine, "begin", begins)
+    assert on_loop == []
+
+
+def _reading_routes(app: Any, session: str) -> list[str]:
+    """Return a path for every route that answers a GET; that of events has no end."""
+    params = {"session_id": session, "digest": "0" * 64, "name": "none", "path": "none"}
+    described = [path for path, verbs in app.openapi()["paths"].items() if "get" in verbs]
+    found = [re.sub(r"{(\w+)}", lambda match: params[match[1]], path) for path in described]
+    assert len(found) > 15
+    return [path for path in found if path != "/v1/events"]
 
 
 def test_a_stop_saves_answers_and_leaves(http: TestClient) -> None:

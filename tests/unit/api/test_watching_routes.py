@@ -67,6 +67,14 @@ def _until_not_ready(http: TestClient) -> dict[str, object]:
             return dict(answer.json())
 
 
+def test_a_made_up_method_is_no_series_of_its_own(http: TestClient) -> None:
+    """Whoever has no token must not fill the memory with words."""
+    for number in range(3):
+        http.request(f"WORD{number}", "/v1/runtime", headers={"Authorization": "Bearer nonsense"})
+    text = http.get("/metrics").text
+    assert "WORD" not in text and 'method="other"' in text
+
+
 def test_requests_are_counted_by_route(http: TestClient) -> None:
     """By the template and never by the path; what no route takes is one series."""
     session_id = open_session(http)

@@ -9,7 +9,7 @@ import pytest
 from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import Rates
 from remote_runtime.store import Store
-from remote_runtime.store.rows import CellStatus, ContainerRow, StartedCell
+from remote_runtime.store.rows import CellStatus, ContainerRow, EndedCell, StartedCell
 from tests import stores
 from tests.stores import StillClock, spec
 
@@ -31,7 +31,7 @@ def container(store: Store) -> ContainerRow:
         id="c", session_id=made.session_id, container_id=made.id, code_digest="", submitted_at_s=101, started_at_s=101
     )
     store.cells.started(cell)
-    store.cells.ended("c", ended_at_s=103.0, status=CellStatus.OK)
+    store.cells.ended(EndedCell(id="c", container_id=made.id, ended_at_s=103.0, status=CellStatus.OK))
     return store.containers.get(made.id)
 
 

@@ -175,7 +175,7 @@ def test_a_fact_has_one_verdict(judge, facts, subject: str, grade: Grade, stops:
     ("changes", "room", "grade", "says"),
     [
         ({}, disk.DATA, OK, "find room"),
-        ({"free_bytes": GIB}, disk.DATA, WEAKER, "1 GiB free"),
+        ({"free_bytes": GIB}, disk.DATA, WEAKER, "1.0 GiB free"),
         ({"free_bytes": 1 << 20}, disk.DATA, MISSING, "CELLBURST_DATA_DIR"),
         ({"free_bytes": 1 << 20}, disk.RUNTIME, WEAKER, "CELLBURST_RUNTIME_DIR"),
         ({"free_bytes": 1 << 20}, disk.CACHE, MISSING, "Cells will run"),

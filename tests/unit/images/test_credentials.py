@@ -77,7 +77,7 @@ def test_a_password_is_in_no_argument(installer: Installer, address: str, tmp_pa
     """It goes to uv in a file that only we can read and that is gone afterwards; what uv says of it is struck."""
     said: list[str] = []
     pins = (f"tinyhidden @ http://me:{PASSWORD}@{address}/{WHEEL}",)
-    asyncio.run(installer.layer(pins, Path(sys.executable), tmp_path / "to", said.append, with_dependencies=False))
+    asyncio.run(installer.layer(pins, sys.executable, tmp_path / "to", said.append, with_dependencies=False))
     assert (tmp_path / "to" / "tinyhidden.py").is_file()
     assert PASSWORD not in (tmp_path / "argv").read_text() + "".join(said)
     assert "600" in (tmp_path / "modes").read_text().split()
@@ -89,7 +89,7 @@ def test_an_error_does_not_repeat_the_password(installer: Installer, address: st
     said: list[str] = []
     pins = (f"tinyhidden @ http://me:{PASSWORD}@{address}/missing-1.0-py3-none-any.whl",)
     with pytest.raises(BuildFailed, match="tinyhidden @ http://") as failed:
-        asyncio.run(installer.layer(pins, Path(sys.executable), tmp_path / "to", said.append, with_dependencies=False))
+        asyncio.run(installer.layer(pins, sys.executable, tmp_path / "to", said.append, with_dependencies=False))
     assert PASSWORD not in str(failed.value) + "".join(said)
 
 
@@ -97,7 +97,7 @@ def test_an_error_does_not_repeat_the_password(installer: Installer, address: st
 def test_a_requirement_is_no_option(installer: Installer, tmp_path: Path, text: str) -> None:
     """What is written into the file is one requirement."""
     with pytest.raises(BuildFailed, match="is no requirement"):
-        asyncio.run(installer.layer((text,), Path(sys.executable), tmp_path / "to", print, with_dependencies=False))
+        asyncio.run(installer.layer((text,), sys.executable, tmp_path / "to", print, with_dependencies=False))
 
 
 def test_a_password_with_an_at_sign_is_struck_whole() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_ext.cell_run import _new_id
 from jupyter_ext.desk import Desk
 from jupyter_ext.handles import HandleTable
 from jupyter_ext.notebook import facts, python_version
@@ -59,6 +60,17 @@ def bench(shell: Any) -> Iterator[Bench]:
     yield made
     made.channel.close()
     made.session.control_plane.close()
+
+
+def test_every_line_of_a_loop_has_an_id_of_its_own(bench: Bench) -> None:
+    """The first is called like the local cell; however many follow, no two are alike and all name it."""
+    parent = {"msg_id": "local"}
+    ids = []
+    for _ in range(300):
+        ids.append(_new_id(bench.session, parent))
+        bench.session.remember_cell(ids[-1], parent)
+    assert ids[0] == "local"
+    assert len(set(ids)) == 300 and all(msg_id.startswith("local") for msg_id in ids)
 
 
 def test_a_cell_is_done_when_its_reply_is_here(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from kernel_bridge.logs import line_of
+from kernel_bridge.logs import line_of, text_of
 from kernel_bridge.protocol.logs import LogLine
+from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.observability.logbook import READ_BYTES, Logbook, Question
 
 
@@ -71,6 +73,18 @@ def test_a_secret_is_struck_and_a_traceback_shown(tmp_path: Path) -> None:
     with host.log.open("a") as log:
         log.write("ValueError: hunter2\n" + line_of(said(2, "after")) + "\n")
     assert [line.message for line in host.read()] == ["before", "ValueError: *", "after"]
+
+
+def test_a_line_that_json_cannot_say_is_shown_as_text(tmp_path: Path) -> None:
+    """User code may have written it: one line must not hide the others."""
+    host = Host(tmp_path)
+    write(host.log, said(1, "before"))
+    with host.log.open("a") as log:
+        log.write('{"at_s": 2, "fields": {"loss": NaN}}\n{"at_s": 1e300, "message": "later"}\n')
+    found = host.read()
+    assert [line.message for line in found] == ["before", '{"at_s": 2, "fields": {"loss": NaN}}', "later"]
+    json.dumps(to_wire(found), allow_nan=False)
+    assert text_of(found[-1]).startswith("--:--:--.---")
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

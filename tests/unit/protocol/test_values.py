@@ -15,7 +15,7 @@ from kernel_bridge.protocol.blobs import BufferRef, UnitHead, check_digest
 from kernel_bridge.protocol.cells import CellReply, CellRequest, FileRef, HandleHead, ManifestChange
 from kernel_bridge.protocol.images import ImageRecipe, Step
 from kernel_bridge.protocol.money import cost_microusd, format_usd
-from kernel_bridge.protocol.resources import is_gpu_spec, parse_duration, parse_gpu, parse_size
+from kernel_bridge.protocol.resources import is_gpu_spec, parse_duration, parse_gpu, parse_size, show_size, write_size
 from kernel_bridge.protocol.sessions import Notebook, SessionInfo, SessionSpec, SessionState, VolumeMount
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
@@ -58,8 +58,15 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("16G", 16 << 30), ("512MiB", 512 << 20), ("10kb", 10240), ("7", 7)])
 def test_sizes(text: str, size: int) -> None:
-    """Sizes as people write them, in powers of 1024."""
+    """Sizes as people write them, in powers of 1024; what we write is read back the same."""
     assert parse_size(text) == size
+    assert parse_size(write_size(size)) == size
+
+
+def test_sizes_are_shown_with_binary_units() -> None:
+    """Only gibibytes have a part that matters."""
+    shown = [show_size(size) for size in (0, 1023, 1 << 10, 512 << 20, 3 << 29)]
+    assert shown == ["0 bytes", "1023 bytes", "1 KiB", "512 MiB", "1.5 GiB"]
 
 
 @pytest.mark.parametrize("read", [parse_duration, parse_size])

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from kernel_bridge.protocol.notes import AgentHello, Goodbye, Heartbeat, Hibernate, PeerDown, Saved, Stop
+from kernel_bridge.protocol.notes import (
+    AgentHello,
+    Goodbye,
+    Heartbeat,
+    Hibernate,
+    PeerDown,
+    Progress,
+    Saved,
+    Stop,
+    Wake,
+)
 from kernel_bridge.protocol.sessions import ContainerState, Notebook, SessionState
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.providers.base import Offer, Phase, Status
@@ -193,6 +203,71 @@ def test_a_busy_orphan_has_its_time(play: Play) -> None:
         assert (await world.info(run.session_id)).state is SessionState.HIBERNATED
 
     play(story)
+
+
+def test_what_an_absent_notebook_has_not_got_is_kept_for_it(play: Play) -> None:
+    """A cell ended while it was away: the idle window passes and the container stays, until it has taken the result."""
+
+    async def story(world: Any) -> None:
+        run = await world.running()
+        run.client.send(request(1))
+        await run.agent.message()
+        run.client.hang_up()
+        await world.settled()
+        run.agent.send(reply(1))
+        await world.pass_time(301)
+        assert (await world.info(run.session_id)).container_state is ContainerState.IDLE
+        run.agent.say(Heartbeat(busy=False, outbox_messages=1))
+        await world.pass_time(200)
+        assert (await world.info(run.session_id)).container_state is ContainerState.IDLE
+        await world.client(run.session_id)
+        run.agent.say(Heartbeat(busy=False))
+        await world.pass_time(1)
+        await run.agent.hear(Hibernate)
+
+    play(story)
+
+
+def test_it_is_not_kept_for_ever(play: Play) -> None:
+    """A notebook that does not come back for ten minutes finds the values, and not what was printed."""
+
+    async def story(world: Any) -> None:
+        run = await world.running()
+        run.client.hang_up()
+        await world.settled()
+        for _ in range(2):
+            run.agent.say(Heartbeat(busy=False, outbox_messages=3))
+            await world.pass_time(299)
+        assert (await world.info(run.session_id)).container_state is ContainerState.IDLE
+        await world.pass_time(3)
+        await run.agent.hear(Hibernate)
+
+    play(story)
+
+
+def test_a_wanted_card_waits_for_what_is_kept(play: Play) -> None:
+    """Who wants it waits as for a busy one, also under a control plane that came later; then it makes room."""
+    clock = FakeClock()
+    provider, known = hosts(clock, cards=1), dict[str, Any]()
+
+    async def before(world: Any) -> None:
+        known["run"] = await world.running()
+
+    async def after(world: Any) -> None:
+        run = known["run"]
+        agent = await world.agent(run.container_id, outbox_messages=2)
+        other = await world.open(kernel_id="kernel-2")
+        client = await world.client(other.id)
+        client.say(Wake())
+        while (said := await client.hear(Progress)).phase != "queued":
+            pass
+        assert "busy" in said.text
+        await world.client(run.session_id)
+        clock.advance(1)
+        await agent.hear(Hibernate)
+
+    play(before, provider=provider, clock=clock)
+    play(after, provider=provider, clock=clock)
 
 
 def test_a_goodbye_ends_a_busy_container_at_once(play: Play) -> None:

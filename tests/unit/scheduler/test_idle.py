@@ -29,6 +29,12 @@ def seen(name: str = "c", **facts: Any) -> Seen:
         ({"idle_since_s": None, "client_gone_since_s": NOW_S - 599}, None),
         ({"idle_since_s": None, "client_gone_since_s": NOW_S - 600}, Fate.HIBERNATE),
         ({"idle_since_s": NOW_S, "client_gone_since_s": NOW_S - 600}, None),
+        ({"idle_since_s": NOW_S - 300, "client_gone_since_s": NOW_S - 599, "undelivered": True}, None),
+        ({"idle_since_s": NOW_S - 300, "client_gone_since_s": NOW_S - 600, "undelivered": True}, Fate.HIBERNATE),
+        ({"idle_since_s": NOW_S - 299, "client_gone_since_s": NOW_S - 600, "undelivered": True}, None),
+        ({"idle_since_s": NOW_S - 300, "client_gone_since_s": NOW_S - 599}, Fate.HIBERNATE),
+        ({"idle_since_s": NOW_S - 300, "undelivered": True}, Fate.HIBERNATE),
+        ({"client_gone_since_s": NOW_S, "undelivered": True, "kernel_ended": True}, Fate.CLOSE),
         ({"client_gone_since_s": NOW_S, "kernel_ended": True}, Fate.CLOSE),
         ({"idle_since_s": None, "client_gone_since_s": NOW_S, "kernel_ended": True}, Fate.CLOSE),
         ({"client_gone_since_s": NOW_S, "kernel_ended": True, "named": True}, Fate.HIBERNATE),
@@ -38,7 +44,7 @@ def seen(name: str = "c", **facts: Any) -> Seen:
     ],
 )
 def test_a_container_goes_when_its_time_has_come(facts: dict[str, Any], fate: Fate | None) -> None:
-    """Idle is when no cell runs, never that a tab is open; a busy orphan has longer; a pin holds."""
+    """Idle is when no cell runs, never that a tab is open; a busy orphan and kept results have longer; a pin holds."""
     decided = verdicts([seen(**facts)], NOW_S, ORPHAN_AFTER_S)
     assert [one.fate for one in decided] == ([] if fate is None else [fate])
 
@@ -50,8 +56,10 @@ def test_the_longest_idle_goes_first() -> None:
 
 
 def test_room_is_made_by_the_longest_idle() -> None:
-    """Neither one that works nor one that is pinned makes room for another."""
+    """Neither one that works, nor one that is pinned, nor one that keeps results for an absent notebook makes room."""
     busy, pinned = seen("busy", idle_since_s=None), seen("pinned", idle_since_s=0.0, pinned_until_s=NOW_S + 1)
     young, old = seen("young", idle_since_s=NOW_S - 1), seen("old", idle_since_s=NOW_S - 2)
-    assert longest_idle([busy, pinned, young, old], NOW_S) == old
-    assert longest_idle([busy, pinned], NOW_S) is None
+    keeps = seen("keeps", idle_since_s=0.0, client_gone_since_s=NOW_S - 599, undelivered=True)
+    assert longest_idle([busy, pinned, keeps, young, old], NOW_S, ORPHAN_AFTER_S) == old
+    assert longest_idle([busy, pinned, keeps], NOW_S, ORPHAN_AFTER_S) is None
+    assert longest_idle([keeps], NOW_S + 1, ORPHAN_AFTER_S) == keeps

@@ -158,6 +158,32 @@ def test_folders_of_ended_containers_go_but_for_the_latest(tidy: Callable[..., N
     tidy(story)
 
 
+def test_a_folder_deeper_than_pythons_stack_goes_too(tidy: Callable[..., None]) -> None:
+    """Where cells have no walls they can make one, and the janitor must not stop at it for ever."""
+
+    async def story(world: World) -> None:
+        running = await world.running(name="standing")
+        places = world.plane.parts.places
+        dug, latest = (places.container(running.session_id, name) for name in ("ctr_1", "ctr_2"))
+        for folder in (dug, latest):
+            folder.mkdir(parents=True)
+        here = os.open(dug, os.O_RDONLY)
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=here)
+            deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = deeper
+        os.close(here)
+        old(dug, world)
+        world.clock.advance(1.0)
+        old(latest, world)
+        world.clock.advance(2 * DAY_S)
+        await world.plane.janitor.tidy()
+        assert [folder.exists() for folder in (dug, latest)] == [False, True]
+
+    tidy(story)
+
+
 def test_folders_that_no_session_knows_go(tidy: Callable[..., None]) -> None:
     """What a crash left behind is removed; a session that stands keeps its files."""
 
