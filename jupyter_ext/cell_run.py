@@ -89,7 +89,7 @@ class _CellRun:
         self._moving = moves.fetch_foreign(self.sessions, self.session, cell)
         self._notices += [each.notice for each in self._moving.values()]
         for attempt in range(_ATTEMPTS):
-            with bound(cell_id=self._new_id(attempt), session_id=self.session.info.id):
+            with bound(cell_id=_new_id(self.session, self._parent), session_id=self.session.info.id):
                 if done := self._deliver_once(cell, attempt):
                     return done
         raise SessionLost("The container lost its state again and again; `%gpu_reset` starts a fresh one.")
@@ -186,13 +186,6 @@ class _CellRun:
         if self.opened_it and fresh:
             self._introduction = [_introduction(self.session, first=self.sessions.opened <= 1)]
 
-    def _new_id(self, attempt: int) -> str:
-        """Return the id of the cell, in every process: the local cell's own where that is not taken."""
-        msg_id = own_id = str(self._parent.get("msg_id", "")) or uuid4().hex
-        while self.session.knows_cell(msg_id):  # the second `%gpu` of one local cell, or a second attempt
-            msg_id = f"{own_id}_{attempt}_{len(msg_id)}"
-        return msg_id
-
     def _request(self, code: str, sent: shipment.Shipment) -> Message:
         header = new_header("execute_request", self.session.info.id, msg_id=bound_id("cell_id"))
         self.session.remember_cell(header["msg_id"], self._parent)
@@ -217,6 +210,14 @@ class _CellRun:
             error = one_line(ours(evalue))
             return rendered(error, [*traceback[:-1], *error._render_traceback_()])  # type: ignore[attr-defined]
         return remote_exception(ename, evalue, traceback, travelled)
+
+
+def _new_id(session: RemoteSession, parent: dict[str, Any]) -> str:
+    """Return the id of a cell, in every process: the local cell's own where that is not taken."""
+    own_id = str(parent.get("msg_id", "")) or uuid4().hex
+    # By the second `%gpu` of one local cell, or a first attempt; of a loop's many the oldest are forgotten.
+    taken = session.knows_cell(own_id) or session.last_cell.startswith(f"{own_id}_")
+    return f"{own_id}_{uuid4().hex[:12]}" if taken else own_id
 
 
 def _introduction(session: RemoteSession, *, first: bool) -> str:

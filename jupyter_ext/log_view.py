@@ -13,11 +13,10 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.words import split_words
 from kernel_bridge.logs import text_of
-from kernel_bridge.protocol.logs import LEVELS, LogLine
+from kernel_bridge.protocol.logs import LEVELS, LINES_LIMIT, LogLine
 
 LAST: Final = "last"
 _LINES: Final = 100
-_LINES_LIMIT: Final = 5000
 
 # Every option of `%gpu_logs`: what the parser is made from, and what the reference page is held to.
 OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
@@ -64,8 +63,8 @@ def parse_logs(line: str) -> Asked:
         _usage(f"{str(error).removeprefix('argument ').rstrip('.')}; see `%gpu_logs?`.")
     if extra:
         _usage(f"`{extra[0]}` is not for `%gpu_logs`: write for example `%gpu_logs --cell last`.")
-    if not 1 <= found.lines <= _LINES_LIMIT:
-        _usage(f"`--lines {found.lines}`: write a number from 1 to {_LINES_LIMIT}.")
+    if not 1 <= found.lines <= LINES_LIMIT:
+        _usage(f"`--lines {found.lines}`: write a number from 1 to {LINES_LIMIT}.")
     return Asked(cell=found.cell, session=found.session, lines=found.lines, level=found.level)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from jupyter_ext.arguments import parse_positive, parse_volume
 from kernel_bridge.errors import BadOption
 from kernel_bridge.protocol.defaults import DEFAULTS
-from kernel_bridge.protocol.resources import parse_duration, parse_gpu, parse_size
+from kernel_bridge.protocol.resources import parse_duration, parse_gpu, parse_size, write_size
 from kernel_bridge.protocol.sessions import VolumeMount
 
 
@@ -74,7 +74,7 @@ def _show(key: str, value: Any) -> str:
     if value is None:
         return "auto" if key == "writeback_limit" else "none"
     if key in {"memory", "writeback_limit"}:
-        return _size(value)
+        return write_size(value)
     if key in {"timeout", "idle"}:
         return _duration(value)
     return f"{value:g}" if key == "cpu" else str(value or "notebook")
@@ -92,10 +92,3 @@ def _duration(seconds: float) -> str:
         if seconds >= factor and seconds % factor == 0:
             return f"{seconds / factor:g}{unit}"
     return f"{seconds:g}s"
-
-
-def _size(size_bytes: int) -> str:
-    for unit, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
-        if size_bytes % factor == 0:
-            return f"{size_bytes // factor}{unit}"
-    return str(size_bytes)

@@ -46,6 +46,7 @@ from remote_runtime.observability.feed import Feed
 from remote_runtime.observability.logbook import Logbook
 from remote_runtime.observability.metrics import Metrics
 from remote_runtime.providers.base import Provider
+from remote_runtime.providers.cages import BuildCage
 from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.process import Given, ProcessProvider
 from remote_runtime.providers.registry import Providers
@@ -123,7 +124,13 @@ def create_plane(
     inventory = Inventory(settings.simulate)
     relay = Relay(settings.heartbeat_s)
     herald = Herald(Feed(), Metrics(), clock)
-    builder = Builder(settings.data_dir, pip_options=read_pip_options(settings.own_env), uv=find_uv_bin())
+    walled = None if provider else _process_provider(settings, inventory, clock, arena)
+    builder = Builder(
+        settings.data_dir,
+        pip_options=read_pip_options(settings.own_env),
+        uv=find_uv_bin(),
+        cage=BuildCage.of(walled.sandbox) if walled else None,
+    )
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -133,7 +140,7 @@ def create_plane(
         secrets=Secrets(store.secrets, master_key(settings)),
         volumes=Volumes(store.volumes, settings.data_dir / "volumes"),
         images=images or builder,
-        providers=Providers([provider or _process_provider(settings, inventory, clock, arena)]),
+        providers=Providers([made for made in (provider, walled) if made]),
         inventory=inventory,
         places=Places(settings.data_dir, arena.path),
         roster=Roster(herald.container),

@@ -26,7 +26,7 @@ from remote_runtime.api import half_open
 from remote_runtime.api.direct import Protocol
 from remote_runtime.app import Plane, create_plane
 from remote_runtime.arenas import ArenaRoot, open_arenas
-from remote_runtime.clock import SystemClock
+from remote_runtime.clock import Clock, SystemClock
 from remote_runtime.release import release
 from remote_runtime.settings import Settings
 from remote_runtime.store.rows import ADMIN
@@ -46,17 +46,20 @@ def serve(settings: Settings, announce: IO[str]) -> None:
     _make_private(settings.data_dir)
     # Two of them on one data directory would end each other's uploads and both adopt its containers.
     with _only_one(settings.runtime_dir), _only_one(settings.data_dir), _listening(settings) as (listener, address):
-        store = Store.open(settings.store_url, SystemClock(), settings.data_dir)
+        clock = SystemClock()
+        store = Store.open(settings.store_url, clock, settings.data_dir)
         try:
             # Beyond this machine's locks: a database may be shared by hosts, or by data directories of one host.
             store.seat.take(_holder(settings.data_dir / "holder"), f"{socket.gethostname()} ({settings.data_dir})")
-            _serve(settings, store, listener, address, announce)
+            _serve(settings, store, clock, listener, address, announce)
             store.seat.leave()
         finally:
             store.close()
 
 
-def _serve(settings: Settings, store: Store, listener: socket.socket, address: str, announce: IO[str]) -> None:
+def _serve(
+    settings: Settings, store: Store, clock: Clock, listener: socket.socket, address: str, announce: IO[str]
+) -> None:
     token_file = settings.runtime_dir / "token"
     token = _own_token(token_file)
     store.tokens.register(token, "this machine", ADMIN)
@@ -65,7 +68,7 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, address: s
         store.tokens.register(_own_token(token_file), "this machine", ADMIN)
     server = Server()
     with _arenas(settings, server) as arena:
-        plane = create_plane(settings, store, arena, control_url=_dial(address), leave=server.leave)
+        plane = create_plane(settings, store, arena, control_url=_dial(address), leave=server.leave, clock=clock)
         server.prepare(plane, hibernates=settings.embedded)
         with _told(settings.runtime_dir / "runtime.json", address):
             print(f"Cellburst listens on {address}; its token is in {token_file}", file=announce, flush=True)

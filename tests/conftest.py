@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,17 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_mounts_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A runtime of root that a test killed leaves its arena mounted, and folders that are mounted on stay for ever."""
+    yield
+    mounts = Path("/proc/mounts")
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        target = line.split()[1]
+        if Path(target).is_relative_to(tmp_path_factory.getbasetemp()):
+            subprocess.run(["umount", "--lazy", target], check=False)
 
 
 @pytest.fixture(scope="session")

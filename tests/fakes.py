@@ -33,7 +33,7 @@ class FakeClock:
 
     def __init__(self, now_s: float = 1_000_000.0) -> None:
         self._now_s = now_s
-        self._set_by_s = 0.0
+        self._set_by_s = self._not_followed_s = 0.0
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
@@ -43,6 +43,13 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._now_s - self._set_by_s
 
+    def follow(self) -> float:
+        by_s, self._not_followed_s = self._not_followed_s, 0.0
+        self._now_s += by_s
+        self._set_by_s += by_s
+        self._sleepers = [(due_s + by_s, number, waker) for due_s, number, waker in self._sleepers]
+        return by_s
+
     async def sleep(self, seconds: float) -> None:
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_s + seconds, next(self._order), waker))
@@ -50,9 +57,7 @@ class FakeClock:
 
     def jump(self, seconds: float) -> None:
         """Set the time of day; no time passes, and nobody who sleeps wakes."""
-        self._now_s += seconds
-        self._set_by_s += seconds
-        self._sleepers = [(due_s + seconds, number, waker) for due_s, number, waker in self._sleepers]
+        self._not_followed_s += seconds
 
     def advance(self, seconds: float) -> None:
         """Let time pass and wake whoever slept until then."""

@@ -24,6 +24,9 @@ class StillClock:
     def now(self) -> float:
         return self.time_s
 
+    def follow(self) -> float:
+        return 0.0
+
     def monotonic(self) -> float:
         return self.time_s
 

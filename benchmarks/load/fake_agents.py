@@ -29,7 +29,9 @@ class FakeAgent:
 
     async def run(self) -> None:
         """Live until the control plane says stop or turns this container away."""
-        holding = asyncio.ensure_future(self._line.hold())
+        ready = asyncio.Event()
+        ready.set()  # it has no child to wait for
+        holding = asyncio.ensure_future(self._line.hold(ready))
         stopped = asyncio.ensure_future(self._over.wait())
         await asyncio.wait([holding, stopped], return_when=asyncio.FIRST_COMPLETED)
         for task in (holding, stopped):

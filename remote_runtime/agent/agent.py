@@ -84,10 +84,10 @@ class Agent:
         loop = asyncio.get_running_loop()
         self._supervisor.setblocking(False)
         loop.add_reader(self._supervisor, self._hear_supervisor)
-        self._tell_supervisor({"op": "spawn", "epoch": self._line.epoch})
         forks = ForkServer(agent_socket(self._config), self._ask_for_fork)
         await forks.start()
         async with self._group:
+            self._start(asyncio.to_thread(self._watch.enter_agent))  # the kernel takes its time
             tasks = [self._start(work) for work in (self._stay_connected(), self._watch_silence(), self._disk.run())]
             if self._config.memory_bytes and not self._watch.bounds_memory:
                 most = self._config.memory_bytes

@@ -102,6 +102,11 @@ class HostedKernel(IPythonKernel):
         outcome: ExecutionResult | None = self._shell.last_execution_result
         return outcome
 
+    def warm_up(self) -> None:
+        """Have the patterns compiled with which a cell's text is read: most of what a first cell takes."""
+        self._shell.transform_cell("x = f(1)\n")
+        self._shell.check_complete("x = f(1)\n")
+
     async def run_code(self, code: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a cell as an execute_request's content asks; returns the content of the execute_reply."""
         self._shell.last_execution_result = None
@@ -198,6 +203,7 @@ def _new_kernel(namespace: Namespace, config: Config) -> HostedKernel:
         shell_channel_thread=SimpleNamespace(parent_thread=threading.current_thread()),
     )
     namespace.install_builtins()
+    kernel.warm_up()
     return kernel
 
 

@@ -76,6 +76,7 @@ class Supervisor:
         self._start_agent((wakeup_read, wakeup_write), token)
         try:
             self._enclose()
+            self._start_child(self._config.epoch)  # unasked: the agent may still be starting
         except OSError as error:
             self._ending = f"could not start: {error}"
         with selectors.DefaultSelector() as selector:
@@ -179,7 +180,6 @@ class Supervisor:
                 close()
 
     def _be_agent(self) -> None:
-        self._watch.enter_agent()
         if self._walls is not None:
             keep_capabilities()
         if sys.platform == "linux":

@@ -68,14 +68,19 @@ def _session(config: ContainerConfig) -> Path:
 
 
 def _home(config: ContainerConfig) -> str:
-    home = config.env.get("HOME", "")
+    home = _variable(config, "HOME")
     return home if home.startswith("/") and home != "/" else ""
+
+
+def _variable(config: ContainerConfig, name: str) -> str:
+    """Return what cells will find in their environment: this process's, with the container's own over it."""
+    return config.env.get(name, os.environ.get(name, ""))
 
 
 def _accounts(config: ContainerConfig, walls: Walls, home: str) -> dict[str, str]:
     """Return the files in which programs look up who they are."""
     uid = walls.cell_uid if walls.cell_uid is not None else os.getuid()
-    name = config.env.get("USER", "")
+    name = _variable(config, "USER")
     name = name if name.isidentifier() and name != "root" else "cell"
     return {
         "/etc/passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n",

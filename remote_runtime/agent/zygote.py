@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,12 +29,14 @@ from remote_runtime.agent import container_log, handing, supervisor
 from remote_runtime.agent.kernel_host import HostedKernel, build_kernel
 from remote_runtime.agent.packages import link_layers
 from remote_runtime.linux.enter import read_all
+from remote_runtime.linux.huge_pages import collapse_step_by_step
 from remote_runtime.linux.walls import Walls
 
 log = logging.getLogger("cellburst.zygote")
 
 _OWNER_GONE_S: Final = 120.0
 _TICK_S: Final = 5.0
+_QUIET_S: Final = 0.5  # after a fork, until the container has started
 _LATE: Final = ("bdb", "IPython.core.logger", "numpy.random")  # what libraries load when a first cell runs
 
 
@@ -52,8 +55,11 @@ def main() -> None:
 
 def _serve(listener: socket.socket, kernel: HostedKernel, walls: Walls | None, owner_pid: int) -> None:
     seen_s = time.monotonic()
+    steps = collapse_step_by_step()
+    pause_s = _QUIET_S
     while time.monotonic() - seen_s < _OWNER_GONE_S:
-        ready, _, _ = select.select([listener], [], [], _TICK_S)
+        ready, _, _ = select.select([listener], [], [], pause_s)
+        pause_s = _pause(steps, asked=bool(ready))
         if ready or Path(f"/proc/{owner_pid}").exists():
             seen_s = time.monotonic()
         if ready:
@@ -62,6 +68,13 @@ def _serve(listener: socket.socket, kernel: HostedKernel, walls: Walls | None, o
                 if os.fork() == 0:
                     listener.close()
                     supervisor.finish(partial(_be_container, connection, kernel, walls))
+
+
+def _pause(steps: Iterator[None], *, asked: bool) -> float:
+    """Make forks cheaper while nobody wants one; returns for how long to wait for somebody who does, in seconds."""
+    if asked:
+        return _QUIET_S
+    return 0.0 if next(steps, steps) is None else _TICK_S
 
 
 def _be_container(connection: socket.socket, kernel: HostedKernel, walls: Walls | None) -> None:

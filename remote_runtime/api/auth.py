@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from kernel_bridge.errors import Forbidden, Unauthorized
@@ -18,7 +19,8 @@ _LOOKS: Final = frozenset({"GET", "HEAD"})
 class Gate:
     """The dependencies of routes: `Depends(gate.person)` and so on, for requests and websockets alike.
 
-    Each leaves the principal at `principal_of(request)`, and raises Unauthorized or Forbidden.
+    Each leaves the principal at `principal_of(request)`, and raises Unauthorized or Forbidden. The database is asked
+    every time, so that a revoked token opens nothing from that moment on; in a thread, for it may be far or away.
     """
 
     def __init__(self, tokens: Tokens) -> None:
@@ -26,46 +28,40 @@ class Gate:
 
     async def person(self, connection: HTTPConnection) -> Principal:
         """Let people in: to look with any token of theirs, to do something with one that may run cells."""
-        return self._with(connection, READ if _only_looks(connection) else RUN)
+        return await self._with(connection, _wanted(connection))
 
     async def reader(self, connection: HTTPConnection) -> Principal:
         """Let people look, however they ask for it."""
-        return self._with(connection, READ)
+        return await self._with(connection, READ)
 
     async def owner(self, connection: HTTPConnection) -> Principal:
         """Let people at what only their own full token opens: tokens and secrets."""
-        return self._with(connection, OWNER)
+        return await self._with(connection, OWNER)
 
     async def admin(self, connection: HTTPConnection) -> Principal:
         """Let in who runs this runtime."""
-        return self._with(connection, ADMIN)
+        return await self._with(connection, ADMIN)
 
     async def container(self, connection: HTTPConnection) -> Principal:
         """Let agents in, as the container their token is for."""
-        principal = self._known(connection)
+        principal = await self._known(connection)
         if not principal.container_id:
             raise Forbidden("Only a container's own token opens an agent's channel.")
         return principal
 
     async def anyone(self, connection: HTTPConnection) -> Principal:
         """Let people in as `person` does, and agents."""
-        principal = self._known(connection)
-        return principal if principal.container_id else await self.person(connection)
+        principal = await self._known(connection)
+        return principal if principal.container_id else _may(principal, _wanted(connection))
 
-    def _with(self, connection: HTTPConnection, scope: str) -> Principal:
-        principal = self._known(connection)
-        if principal.container_id:
-            raise Forbidden("A container's token opens only its agent's channel and blobs.")
-        if not principal.may(scope):
-            raise Forbidden(
-                f"This wants a token of scope `{scope}`; {principal.name!r} has `{principal.scope}`: "
-                f"make one with `cellburst token create --scope {scope}`."
-            )
-        return principal
+    async def _with(self, connection: HTTPConnection, scope: str) -> Principal:
+        return _may(await self._known(connection), scope)
 
-    def _known(self, connection: HTTPConnection) -> Principal:
+    async def _known(self, connection: HTTPConnection) -> Principal:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        principal = self._tokens.authenticate(token.strip()) if scheme.lower() == "bearer" else None
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized
+        principal = await run_in_threadpool(self._tokens.authenticate, token.strip())
         if principal is None:
             raise Unauthorized
         connection.state.principal = principal
@@ -104,5 +100,19 @@ def reach_of(connection: HTTPConnection) -> str | None:
     return None if principal.is_admin else principal.owner
 
 
-def _only_looks(connection: HTTPConnection) -> bool:
-    return connection.scope["type"] == "http" and connection.scope["method"] in _LOOKS
+def _may(principal: Principal, scope: str) -> Principal:
+    """Return a person's principal that may do this; raises Forbidden."""
+    if principal.container_id:
+        raise Forbidden("A container's token opens only its agent's channel and blobs.")
+    if not principal.may(scope):
+        raise Forbidden(
+            f"This wants a token of scope `{scope}`; {principal.name!r} has `{principal.scope}`: "
+            f"make one with `cellburst token create --scope {scope}`."
+        )
+    return principal
+
+
+def _wanted(connection: HTTPConnection) -> str:
+    """Return the scope that looking takes, or doing something."""
+    only_looks = connection.scope["type"] == "http" and connection.scope["method"] in _LOOKS
+    return READ if only_looks else RUN

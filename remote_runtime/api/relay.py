@@ -175,7 +175,6 @@ class Relay:
         tie.client_stream, end.received = hello.stream, hello.received
         tie.goodbye = False
         if older is not None and not older.cut_if_stalled(0.0):
-            await older.tell(PeerDown(why=TAKEN_OVER, final=True))
             await older.close(CLOSE_TAKEN_OVER, TAKEN_OVER)
         await end.tell(Welcome(session=session))
         log.info("notebook connected", extra={"session_id": session_id})

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # machines ask them every few seconds
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _STREAMS: Final = frozenset({"/v1/events"})  # how long one is read is no measure of anything
 
 
@@ -54,7 +55,8 @@ class Requests:
                 self._ended(scope, status, self._clock.monotonic() - began_s)
 
     def _ended(self, scope: Scope, status: int, seconds: float) -> None:
-        method, route = scope["method"], _route(scope)
+        # Anyone may write any word there, and a series would be kept for each.
+        method, route = scope["method"] if scope["method"] in _METHODS else "other", _route(scope)
         if route not in _STREAMS:
             self._metrics.answered(method, route, status, seconds)
         level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO

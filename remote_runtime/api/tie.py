@@ -27,6 +27,7 @@ class End:
         self.received = received  # how much of the other's stream it is known to hold
         self.next_seq = 1  # of its own messages
         self.waits_since_s: float | None = None  # by the loop's clock: it takes nothing
+        self._waiting = 0  # sends that have not got through
         self.out = False  # turned away: nothing it says counts, whether or not it has hung up
 
     async def tell(self, what: Note) -> None:
@@ -44,14 +45,17 @@ class End:
         await self.close(POLICY_VIOLATION, error.code)
 
     async def _put(self, data: bytes) -> bool:
-        began_s = self.waits_since_s = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        self._waiting += 1
+        if self.waits_since_s is None:
+            self.waits_since_s = clock()
         try:
             await self.websocket.send({"type": "websocket.send", "bytes": data})
         except (WebSocketDisconnect, RuntimeError):
             return False
         finally:
-            if self.waits_since_s == began_s:
-                self.waits_since_s = None
+            self._waiting -= 1
+            self.waits_since_s = clock() if self._waiting else None
         return True
 
     def cut_if_stalled(self, after_s: float) -> bool:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from kernel_bridge.errors import StoreUnavailable
 from remote_runtime.clock import Clock
 from remote_runtime.store.rows import Principal
 from remote_runtime.store.store import Store
@@ -53,6 +54,8 @@ class Watch:
                 await self.look()
                 if looks % WRITE_EVERY == 0:
                     await self._store.run(self._store.tokens.write_used)
+            except StoreUnavailable as error:  # a line a look, not a page
+                log.error("%s", error)
             except Exception:  # a locked database: the next look may see
                 log.exception("the tokens of open connections could not be looked at")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kernel_bridge.protocol.resources import show_size
 from remote_runtime.doctor.findings import Finding, Grade, Group
 from remote_runtime.doctor.mounts import mounted_on, nearest_folder, read_table
 
@@ -92,7 +93,7 @@ def probe_links(cache: Path, data: Path) -> LinkFacts:
 
 def judge_folder(facts: FolderFacts, room: Room) -> Finding:
     """Say whether there is room."""
-    found = f"{facts.path}: {size(facts.free_bytes)} free of {size(facts.total_bytes)}"
+    found = f"{facts.path}: {show_size(facts.free_bytes)} free of {show_size(facts.total_bytes)}"
     found += f", {facts.kind}" if facts.kind else ""
     grade, means, mend = _judged(facts, room)
     return Finding(
@@ -115,15 +116,6 @@ def judge_links(facts: LinkFacts) -> Finding:
         means="Cells will wait for every new environment to be copied, which takes its size on disk again.",
         mend=f"Set UV_CACHE_DIR={facts.data.parent / 'uv-cache'}: the same file system as the data folder.",
     )  # fmt: skip
-
-
-def size(size_bytes: float) -> str:
-    """Write a size as people read it."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
 
 
 def _judged(facts: FolderFacts, room: Room) -> tuple[Grade, str, str]:

@@ -27,7 +27,8 @@ from kernel_bridge.errors import BuildFailed, CellburstError, NotFound
 from kernel_bridge.protocol.containers import Mount
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.images import ImageRecipe
-from remote_runtime.images.bytecode import BytecodeStore, compile_once
+from remote_runtime.images.bytecode import BytecodeStore
+from remote_runtime.images.cage import Cage
 from remote_runtime.images.environment import EnvironmentPlan, plan_environment
 from remote_runtime.images.files import FILE_STEPS, read_file_set, unpack
 from remote_runtime.images.flights import Flights, exclusive
@@ -48,13 +49,20 @@ class Builder:
     """Makes what containers start from. One event loop; safe beside other processes on the same directory."""
 
     def __init__(
-        self, data_dir: Path, *, pip_options: PipOptions, uv: str, build_timeout_s: float = DEFAULTS.build_timeout_s
+        self,
+        data_dir: Path,
+        *,
+        pip_options: PipOptions,
+        uv: str,
+        cage: Cage | None = None,
+        build_timeout_s: float = DEFAULTS.build_timeout_s,
     ) -> None:
+        """Without a cage, code of packages that uv builds runs as what this process is."""
         self._root = data_dir / "images"
         (self._root / "tmp").mkdir(parents=True, exist_ok=True)
         self._options = pip_options
         self._uv = Uv(uv, self._root / "tmp")
-        self._installer = Installer(self._uv, pip_options, self._root / "tmp")
+        self._installer = Installer(self._uv, pip_options, self._root / "tmp", cage)
         self._build_timeout_s = build_timeout_s
         self._records = Records(self._root / "recipes")
         self._bytecode = BytecodeStore(self._root / "bytecode")
@@ -92,7 +100,7 @@ class Builder:
         elif (known := self._records.find(recipe.digest)) is None or known.state != "ready":
             self._records.image(replace(status, state="ready"))
         ready = self._environment(digest, plan, cached=cached, seconds=_seconds() - began)
-        self._compile_soon(ready.path, str(ready.python), ready.site_packages, plan.python)
+        self._compile_soon(ready.path, interpreter, ready.site_packages, plan.python)
         return ready
 
     async def layer(self, environment: Environment, requirements: Sequence[str], progress: Progress) -> Layer:
@@ -105,15 +113,16 @@ class Builder:
         present = _installed(environment.site_packages)
         wanted = [item for item in requirements if requirement_name(item) not in present]
         pins, relabelled = exact_pins(wanted, self._options.has_wheel)
-        digest = _layer_digest(environment, pins)
+        interpreter = await self._interpreter(environment.version)
+        digest = _layer_digest(environment.version, interpreter, pins)
         path = self._root / "layers" / digest
         self.shelf.use(LAYERS, digest)
         cached = _is_ready(path)
         if not cached:
             # Another build of a package than the notebook's (`+cpu` here, CUDA there) needs other packages.
-            build = partial(self._build_layer, environment, pins, not relabelled)
+            build = partial(self._build_layer, environment.version, interpreter, pins, not relabelled)
             await self._joined("layers", digest, build, progress)
-        self._compile_soon(path, str(environment.python), path, environment.version)
+        self._compile_soon(path, interpreter, path, environment.version)
         return Layer(digest=digest, path=path, requirements=pins, cached=cached, seconds=_seconds() - began)
 
     def names_of(self, recipe: ImageRecipe) -> frozenset[str]:
@@ -193,10 +202,10 @@ class Builder:
         await asyncio.to_thread(self._complete, target, _site_packages(target, plan.python), plan.python)
 
     async def _build_layer(
-        self, environment: Environment, pins: tuple[str, ...], exact: bool, target: Path, progress: Progress
+        self, version: str, interpreter: str, pins: tuple[str, ...], exact: bool, target: Path, progress: Progress
     ) -> None:
-        await self._installer.layer(pins, environment.python, target, progress, with_dependencies=not exact)
-        await asyncio.to_thread(self._complete, target, target, environment.version)
+        await self._installer.layer(pins, interpreter, target, progress, with_dependencies=not exact)
+        await asyncio.to_thread(self._complete, target, target, version)
 
     def _complete(self, target: Path, site: Path, version: str) -> None:
         """Add the compiled modules this host knows, then the mark of what is whole."""
@@ -226,19 +235,18 @@ class Builder:
             seconds=seconds,
         )
 
-    def _compile_soon(self, path: Path, python: str, site: Path, version: str) -> None:
+    def _compile_soon(self, path: Path, interpreter: str, site: Path, version: str) -> None:
         if (path / _COMPILED).exists() or path.name in self._compiling:
             return
-        work = self._compiling.join(path.name, partial(self._compile, path, python, site, version), _unheard)
+        work = self._compiling.join(path.name, partial(self._compile, path, interpreter, site, version), _unheard)
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _compile(self, path: Path, python: str, site: Path, version: str, progress: Progress) -> None:
+    async def _compile(self, path: Path, interpreter: str, site: Path, version: str, progress: Progress) -> None:
         async with exclusive(self._root / "locks" / f"{path.name}.compile.lock"):
             if not (path / _COMPILED).exists():
-                await compile_once(python, site, self._options.environment())
-                await asyncio.to_thread(self._bytecode.keep, site, version)
+                await self._bytecode.compile(interpreter, site, version, self._options.environment())
                 (path / _COMPILED).touch()
 
     def _sweep(self, digest: str) -> None:
@@ -284,10 +292,10 @@ def _installed(site: Path) -> frozenset[str]:
     return frozenset(canonical(folder.name.partition("-")[0]) for folder in site.glob("*.dist-info"))
 
 
-def _layer_digest(environment: Environment, pins: Sequence[str]) -> str:
+def _layer_digest(version: str, interpreter: str, pins: Sequence[str]) -> str:
     """Layers are shared by all environments of one interpreter."""
-    interpreter = os.path.realpath(environment.python)
-    return hashlib.sha256(json.dumps(["layer", environment.version, interpreter, *pins]).encode()).hexdigest()
+    content = ["layer", version, os.path.realpath(interpreter), *pins]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _unheard(line: str) -> None:

@@ -8,57 +8,71 @@ checks each .pyc against its source's time and size: one that does not fit is co
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import csv
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-# Runs in the environment's own Python: its bytecode is not ours.
+# Modules as lines of JSON, source and compiled form: where one cannot be compiled there is none. Then all the rest.
 _COMPILE: Final = """
-import compileall, os, sys
+import compileall, json, os, py_compile, sys
 os.nice(19)
-compileall.compile_dir(sys.argv[1], quiet=2, workers=1)
+for line in sys.stdin:
+    source, compiled = json.loads(line)
+    try:
+        py_compile.compile(source, cfile=compiled, quiet=2)
+    except Exception:
+        pass
+if len(sys.argv) > 1:
+    compileall.compile_dir(sys.argv[1], quiet=2, workers=1)
 """
 _COMPILE_LIMIT_S: Final = 1800.0
 
 
-async def compile_once(python: str, site: Path, environment: Mapping[str, str]) -> None:
-    """Compile all modules below `site` with that Python."""
-    process = await asyncio.create_subprocess_exec(
-        python,
-        "-I",
-        "-c",
-        _COMPILE,
-        str(site),
-        stdin=asyncio.subprocess.DEVNULL,
-        env=dict(environment),
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(_COMPILE_LIMIT_S):
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 @dataclass(frozen=True, slots=True)
 class BytecodeStore:
-    """The compiled modules of this host, by distribution and Python version."""
+    """The compiled modules of this host, by distribution and Python version.
+
+    The store is shared, so it takes nothing that came with a distribution: only what this host compiled itself, from
+    modules that are what their distribution's list says.
+    """
 
     root: Path
 
-    def keep(self, site: Path, version: str) -> None:
-        """Hard-link the compiled modules of every distribution in `site` into the store, unless they are there."""
-        for key, modules in _distributions(site):
-            if not (self.root / version / key).exists():
-                _link_all(site, [_compiled(module, version) for module in modules], self.root / version / key)
+    async def compile(self, interpreter: str, site: Path, version: str, environment: Mapping[str, str]) -> None:
+        """Compile all modules below `site` with a Python of this host, which runs nothing that is installed there."""
+        new = await asyncio.to_thread(self._missing, site, version)
+        made = {key: self._half_done(key, version) for key in new}
+        modules = [(f"{site}/{path}", f"{made[key]}/{_compiled(path, version)}") for key in new for path in new[key]]
+        try:
+            whole = await _run(interpreter, (), modules, environment)
+            for key, folder in made.items() if whole else ():
+                await asyncio.to_thread(_settle, folder, self.root / version / key)
+        finally:
+            for folder in made.values():
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(self.restore, site, version)
+        await _run(interpreter, (str(site),), (), environment)
+
+    def _missing(self, site: Path, version: str) -> dict[str, list[str]]:
+        return {
+            key: list(found)
+            for key, found in _distributions(site)
+            if not (self.root / version / key).exists() and _is_as_listed(site, found)
+        }
+
+    def _half_done(self, key: str, version: str) -> Path:
+        folder = self.root / version / f".{key}.{uuid4().hex}"
+        folder.mkdir(parents=True)
+        return folder
 
     def restore(self, site: Path, version: str) -> bool:
         """Hard-link stored compiled modules into `site`; True when every distribution was in the store."""
@@ -73,15 +87,36 @@ class BytecodeStore:
         return complete
 
 
-def _distributions(site: Path) -> Iterator[tuple[str, list[str]]]:
-    """The key and the modules of each distribution: the key is that of its modules' hashes."""
+async def _run(
+    interpreter: str, arguments: Sequence[str], modules: Sequence[tuple[str, str]], environment: Mapping[str, str]
+) -> bool:
+    """Isolated and without `site`: no `.pth` file, no `sitecustomize`, no variable decides what runs."""
+    process = await asyncio.create_subprocess_exec(
+        interpreter,
+        *("-I", "-S", "-c", _COMPILE, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(_COMPILE_LIMIT_S):
+            await process.communicate("".join(f"{json.dumps(pair)}\n" for pair in modules).encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode == 0
+
+
+def _distributions(site: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The key and the modules with their hashes of each distribution: the key is that of all of it."""
     for record in sorted(site.glob("*.dist-info/RECORD")):
         with record.open(newline="", encoding="utf-8") as lines:
             rows = [row for row in csv.reader(lines) if len(row) == 3 and row[0].endswith(".py")]
-        found = {path: digest for path, digest, _ in rows if digest and not path.startswith(("/", ".."))}
+        found = {path: digest for path, digest, _ in rows if digest and _is_inside(path)}
         if found:
             content = "\n".join(f"{path} {found[path]}" for path in sorted(found))
-            yield hashlib.sha256(content.encode()).hexdigest(), list(found)
+            yield hashlib.sha256(content.encode()).hexdigest(), found
 
 
 def _compiled(module: str, version: str) -> str:
@@ -90,17 +125,26 @@ def _compiled(module: str, version: str) -> str:
     return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.cpython-{version.replace('.', '')}.pyc"
 
 
-def _link_all(site: Path, paths: Iterable[str], target: Path) -> None:
-    half_done = target.with_name(f".{target.name}.{uuid4().hex}")
-    half_done.mkdir(parents=True)
-    for path in paths:
-        if (site / path).is_file():  # a module that does not compile has no compiled form
-            (half_done / path).parent.mkdir(parents=True, exist_ok=True)
-            _link(f"{site}/{path}", f"{half_done}/{path}")
+def _is_inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
+def _is_as_listed(site: Path, found: Mapping[str, str]) -> bool:
+    """Who lists hashes of another distribution would have his modules' compiled forms in everybody's environments."""
     try:
-        half_done.rename(target)
-    except OSError:  # another environment kept the same distribution meanwhile
-        shutil.rmtree(half_done, ignore_errors=True)
+        return all(digest == _listed(site / path) for path, digest in found.items())
+    except OSError:
+        return False
+
+
+def _listed(module: Path) -> str:
+    digest = hashlib.sha256(module.read_bytes()).digest()
+    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def _settle(half_done: Path, final: Path) -> None:
+    with contextlib.suppress(OSError):  # another environment kept the same distribution meanwhile
+        half_done.rename(final)
 
 
 def _copy_tree(source: Path, target: Path) -> None:

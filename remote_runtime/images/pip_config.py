@@ -11,7 +11,7 @@ import configparser
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -62,6 +62,10 @@ class PipOptions:
 
     index: IndexOptions = DEFAULT_INDEX
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def places(self) -> tuple[Path, ...]:
+        """Return the folders of this host that its own settings name as indexes and find-links."""
+        return local_places(self.index)
 
     def environment(self, more: IndexOptions | None = None) -> dict[str, str]:
         """Return the whole environment for a uv process, with one recipe step's own options added."""
@@ -129,6 +133,21 @@ def config_files(env: Mapping[str, str], prefix: str = sys.prefix) -> list[Path]
     ]
     last = [Path(env["PIP_CONFIG_FILE"])] if env.get("PIP_CONFIG_FILE") else []
     return [*files, Path(prefix) / "pip.conf", *last]
+
+
+def local_places(index: IndexOptions) -> tuple[Path, ...]:
+    """Return those of an index's places that are folders of this host."""
+    paths = (_local_path(place) for place in (index.index_url, *index.extra_index_urls, *index.find_links) if place)
+    return tuple(path.absolute() for path in paths if path is not None and path.is_dir())
+
+
+def without_local_places(index: IndexOptions) -> IndexOptions:
+    """Leave out what lies on this host."""
+    main, extra, links = (
+        tuple(place for place in places if place and _local_path(place) is None)
+        for places in ((index.index_url,), index.extra_index_urls, index.find_links)
+    )
+    return replace(index, index_url="".join(main), extra_index_urls=extra, find_links=links)
 
 
 def has_credentials(text: str) -> bool:

@@ -108,10 +108,14 @@ def remove(doomed: Path) -> None:
 def size_of(tree: Path) -> int:
     """Return what the files of a tree have in bytes; those of others that vanish meanwhile count nothing."""
     total = 0
-    for folder, _, names in os.walk(tree):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(f"{folder}/{name}").st_size
+    pending = [str(tree)]
+    while pending:  # not by recursion: a cell may have made it deeper than Python's stack
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
     return total
 
 

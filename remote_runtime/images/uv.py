@@ -23,6 +23,10 @@ _DECORATION: Final = re.compile(r"^[\s│├╰─▶\u00d7]*(?:(?:error|cause|C
 _ERROR: Final = re.compile(r"\s*(?:error:|\u00d7)")
 _CAUSE: Final = re.compile(r"\s*(?:error:|\u00d7|cause:|Caused by:|╰|├)")
 _WORD: Final = r"(?<![A-Za-z0-9._-]){}(?![A-Za-z0-9_-])"
+_UNBUILT: Final = re.compile(
+    r"Wheels are required for `([^`]+)` because building from source is disabled"
+    r"|[Bb]uilding source distributions (?:for `([^`]+)` )?is disabled"
+)
 _CONCLUSION: Final = ", we can conclude that your requirements are unsatisfiable"
 
 
@@ -35,15 +39,29 @@ class UvRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """How a program is started behind walls: what its command line begins with, and what that inherits."""
+
+    prefix: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+
+
+OUTSIDE: Final = Fence()
+
+
+@dataclass(frozen=True, slots=True)
 class Uv:
     """The uv program of this host."""
 
     program: str
     directory: Path  # where it runs: no project of anybody's is there
 
-    async def run(self, arguments: Sequence[str], environment: Mapping[str, str], progress: Progress) -> None:
+    async def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], progress: Progress, fence: Fence = OUTSIDE
+    ) -> None:
         """Run one command, each line to `progress` as it is written; raises UvRefused. Cancelling ends uv too."""
         process = await asyncio.create_subprocess_exec(
+            *fence.prefix,
             self.program,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
@@ -53,6 +71,7 @@ class Uv:
             env=dict(environment),
             limit=_LINE_LIMIT_BYTES,
             start_new_session=True,
+            pass_fds=fence.descriptors,
         )
         try:
             lines = await _relay(process, progress)
@@ -63,6 +82,20 @@ class Uv:
                 await process.wait()
         if code != 0:
             raise UvRefused(lines)
+
+
+def is_error(line: str) -> bool:
+    """Tell whether uv's words about what went wrong begin here."""
+    return _ERROR.match(line) is not None
+
+
+def wants_building(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of distributions that uv was not allowed to build, as it wrote them; empty for other refusals.
+
+    A source without a name is an empty string.
+    """
+    said = " ".join(line.strip() for line in lines)
+    return tuple(dict.fromkeys(found[1] or found[2] or "" for found in _UNBUILT.finditer(said)))
 
 
 def failing_line(lines: Sequence[str]) -> str:

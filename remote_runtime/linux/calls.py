@@ -53,6 +53,7 @@ _AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 1
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 _MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+_MADV_COLLAPSE: Final = 25
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
 
@@ -121,6 +122,11 @@ def set_mount_attributes(where: str | int, attributes: int, *, user_namespace: i
 def prctl(option: int, first: object = 0, second: object = 0) -> None:
     """Change what the kernel holds of this process."""
     _call("prctl", option, first, second, 0, 0)
+
+
+def collapse(address: int, size_bytes: int) -> None:
+    """Have memory of this process kept in huge pages, as far as it lies in whole ones."""
+    _call("madvise", ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), _MADV_COLLAPSE)
 
 
 def set_file_user(uid: int) -> None:

@@ -86,11 +86,19 @@ def raise_walls(walls: Walls, binds: Sequence[Bind], files: dict[str, str], *, n
     root = Path(walls.root)
     mount_empty(root)
     _furnish(root, files)  # first: behind what is bound there may be links of somebody's making
-    bind_all(root, [*walls.binds, *binds])
-    old = change_root(root)
-    first = _fork_first_process()
-    leave_old_root(old)  # only now: a kernel lets nobody mount /proc who cannot see all of one
-    seal_root(Path("/"))
+    first, said = _fork_first_process(root / "proc")
+    try:
+        bind_all(root, [*walls.binds, *binds])  # meanwhile
+        _wait_for(said)
+        old = change_root(root)
+        leave_old_root(old)  # only now: a kernel lets nobody mount /proc who cannot see all of one
+        seal_root(Path("/"))
+    except BaseException:
+        os.kill(first, signal.SIGKILL)
+        os.waitpid(first, 0)
+        raise
+    finally:
+        os.close(said)
     return first
 
 
@@ -110,29 +118,31 @@ def _furnish(root: Path, files: dict[str, str]) -> None:
         target.write_text(text)
 
 
-def _fork_first_process() -> int:
-    """Fork the container's process 1: it mounts /proc, adopts orphans, and with it everything ends."""
+def _fork_first_process(proc: Path) -> tuple[int, int]:
+    """Fork the container's process 1: it mounts `proc`, adopts orphans, and with it everything ends.
+
+    Returns its pid, and the pipe on which it says whether that is done.
+    """
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _be_first(write)
+        _be_first(write, proc)
     os.close(write)
-    try:
-        said = os.read(read, 4096)
-    finally:
-        os.close(read)
-    if said != b"1":
-        os.waitpid(pid, 0)
-        raise OSError(said.decode(errors="replace") or "the first process of the container ended at once")
-    return pid
+    return pid, read
 
 
-def _be_first(tell: int) -> None:
+def _wait_for(said: int) -> None:
+    if (word := os.read(said, 4096)) != b"1":
+        raise OSError(word.decode(errors="replace") or "the first process of the container ended at once")
+
+
+def _be_first(tell: int, proc: Path) -> None:
     try:
+        os.chdir("/")  # which will be the new root, once this process's parent has moved both there
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which, for a process 1, means that nobody inside can send it
-        _mount_proc()
+        _mount_proc(proc)
         # One capability that its children lack: so they may not look into it.
         keep_capabilities([CAP_KILL])
         calls.prctl(calls.PR_SET_DUMPABLE, 0)
@@ -147,15 +157,15 @@ def _be_first(tell: int) -> None:
         os._exit(1)
 
 
-def _mount_proc() -> None:
-    calls.mount("proc", "/proc", "proc", calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC)
+def _mount_proc(proc: Path) -> None:
+    calls.mount("proc", str(proc), "proc", calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC)
     for name in _READ_ONLY_PROC:
-        shown = f"/proc/{name}"
+        shown = f"{proc}/{name}"
         if Path(shown).exists():
             calls.mount(shown, shown, flags=calls.MS_BIND | calls.MS_REC)
             calls.set_mount_attributes(shown, calls.MOUNT_ATTR_RDONLY)
     for name in _HIDDEN_PROC:
-        path = Path("/proc", name)
+        path = proc / name
         with contextlib.suppress(FileNotFoundError):
             if path.is_dir():
                 calls.mount("none", str(path), "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "size=0,mode=555")

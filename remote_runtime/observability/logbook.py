@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from kernel_bridge.logs import parse
-from kernel_bridge.protocol.logs import LogLine, is_at_least
+from kernel_bridge.protocol.logs import LINES_LIMIT, LogLine, is_at_least
 
 READ_BYTES: Final = 4 << 20  # of the end of each file
-LINES_LIMIT: Final = 5000
 
 Strike = Callable[[str], str]
 

@@ -86,8 +86,8 @@ class Zygotes:
         try:
             answer = await asyncio.to_thread(_ask, path, request)
         except (OSError, ValueError) as error:
-            said = _tail(self._log(breed.key)) or f"{error}."
-            raise StartFailed(f"A container's parent process ended at once: {said}") from error
+            who = "A container's parent process" if self._processes[breed.key].poll() is not None else "The container"
+            raise StartFailed(f"{who} ended at once: {_tail(self._log(breed.key)) or 'it was killed'}") from error
         if "pid" not in answer:
             raise StartFailed(f"The container did not start: {answer.get('error', 'its parent said nothing')}.")
         return answer
@@ -142,7 +142,8 @@ def _ask(path: Path, request: Request) -> dict[str, Any]:
         connection.settimeout(READY_WITHIN_S)
         connection.connect(str(path))
         sent = socket.send_fds(connection, [request.text], list(request.descriptors))
-        connection.sendall(request.text[sent:])
+        if rest := request.text[sent:]:  # to send nothing fails, too, once the zygote has answered and hung up
+            connection.sendall(rest)
         line = connection.makefile("rb").readline()
     answer = json.loads(line)
     return answer if isinstance(answer, dict) else {}
@@ -164,8 +165,9 @@ def _socket_directory(directory: Path) -> Path:
 
 
 def _tail(log: Path) -> str:
+    """Return the last thing a process said that is no line of our own log: what an interpreter dies with."""
     try:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    return lines[-1] if lines and not lines[-1].startswith("{") else ""

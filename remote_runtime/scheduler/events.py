@@ -58,6 +58,7 @@ class Events:
         now_s = self._parts.clock.now()
         live.agent_connected = True
         live.heard_at_s = now_s
+        live.outbox_messages = hello.outbox_messages
         if not live.is_ready and live.ending is None:
             live.become(ContainerState.BUSY if hello.busy else ContainerState.IDLE)
         if hello.busy:
@@ -133,9 +134,11 @@ class Events:
         began_s = now_s if live is None else live.running.get(cell_id, now_s)
         if live is None or not live.finished(cell_id, now_s):
             return
+        if live.client_gone_since_s is not None:  # its reply waits for the notebook; the next heartbeat counts
+            live.outbox_messages = max(live.outbox_messages, 1)
         word = _STATUS.get(status, CellStatus.ABORTED)
         self._parts.herald.cell_ended(live, cell_id, word, began_s, now_s)
-        self._note(ended=EndedCell(id=cell_id, ended_at_s=now_s, status=word, last_seq=last_seq))
+        self._note(ended=EndedCell(id=cell_id, container_id=live.id, ended_at_s=now_s, status=word, last_seq=last_seq))
         live.unwritten = True
 
     def _note(self, *, started: StartedCell | None = None, ended: EndedCell | None = None) -> None:

@@ -24,6 +24,7 @@ class Seen:
     idle_after_s: float
     pinned_until_s: float | None = None
     client_gone_since_s: float | None = None  # None: the notebook is connected
+    undelivered: bool = False  # its agent keeps output or a reply that the notebook has not taken
     kernel_ended: bool = False  # it said goodbye, or its process is gone from this host
     named: bool = False  # notebooks that say the same name share the session: it outlives a kernel
 
@@ -44,9 +45,9 @@ def verdicts(seen: Iterable[Seen], now_s: float, orphan_after_s: float) -> list[
     return [verdict for one in ordered if (verdict := _verdict(one, now_s, orphan_after_s)) is not None]
 
 
-def longest_idle(seen: Iterable[Seen], now_s: float) -> Seen | None:
-    """Return the container that may make room for another: idle, not pinned, and idle the longest."""
-    free = [one for one in seen if one.idle_since_s is not None and not _pinned(one, now_s)]
+def longest_idle(seen: Iterable[Seen], now_s: float, orphan_after_s: float) -> Seen | None:
+    """Return the container that may make room for another: idle, held by nothing, and idle the longest."""
+    free = [one for one in seen if one.idle_since_s is not None and not _held(one, now_s, orphan_after_s)]
     return min(free, key=lambda one: (one.idle_since_s or 0.0, one.container_id), default=None)
 
 
@@ -65,9 +66,15 @@ def _verdict(one: Seen, now_s: float, orphan_after_s: float) -> Verdict | None:
         if gone is not None and now_s - gone >= orphan_after_s:
             return _as(one, Fate.HIBERNATE, f"no notebook came back for {orphan_after_s:.0f} s")
         return None
-    if now_s - one.idle_since_s >= one.idle_after_s and not _pinned(one, now_s):
+    if now_s - one.idle_since_s >= one.idle_after_s and not _held(one, now_s, orphan_after_s):
         return _as(one, Fate.HIBERNATE, f"idle for {one.idle_after_s:.0f} s")
     return None
+
+
+def _held(one: Seen, now_s: float, orphan_after_s: float) -> bool:
+    """Tell whether it stays although it idles: it is pinned, or keeps results that an absent notebook may fetch yet."""
+    gone = one.client_gone_since_s
+    return _pinned(one, now_s) or (one.undelivered and gone is not None and now_s - gone < orphan_after_s)
 
 
 def _pinned(one: Seen, now_s: float) -> bool:

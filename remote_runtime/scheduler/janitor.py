@@ -56,7 +56,9 @@ class Janitor:
         parts, store = self._parts, self._parts.store
         await asyncio.to_thread(store.blobs.sweep, parts.clock.now() - _HOUR_S)
         before_s = parts.clock.now() - parts.settings.records_kept_s
-        sessions = await store.run(store.forgetting.sessions, before_s)
+        sessions = 0
+        while some := await store.run(store.forgetting.sessions, before_s):
+            sessions += some
         tokens = await store.run(store.forgetting.tokens, before_s)
         if sessions or tokens:
             log.info("forgot the rows of %d sessions and %d tokens", sessions, tokens)

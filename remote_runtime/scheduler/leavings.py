@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -129,7 +131,7 @@ class Leavings:
         rows = [*await store.run(store.containers.live), *await store.run(store.containers.unbilled)]
         busy = frozenset(row.id for row in rows) | {live.id for live in self._parts.roster}
         ended = self._decide(ended_containers(found, busy), Budget(kept_s=_DAY_S, spared_s=_HOUR_S))
-        return [(one, _deleting(places.container(*one.name.split("/")))) for one in ended]
+        return [(one, _deleting(partial(places.forget_container, *one.name.split("/")))) for one in ended]
 
     async def _sessions(self) -> list[Doomed]:
         """Folders of sessions that are closed or that no row knows."""
@@ -154,7 +156,7 @@ class Leavings:
         folder = self._parts.settings.runtime_dir / "zygotes"
         found = await asyncio.to_thread(_log_files, folder)
         chosen = self._decide(found, Budget(kept_s=max(self._parts.settings.unused_kept_s, _DAY_S)))
-        return [(one, _deleting(folder / one.name)) for one in chosen]
+        return [(one, _deleting(partial(remove, folder / one.name))) for one in chosen]
 
     def _decide(self, kept: Iterable[Kept], budget: Budget) -> list[Kept]:
         return superfluous(kept, budget, self._parts.clock.now())
@@ -174,32 +176,31 @@ def _session(session_id: str, used_at_s: float, size_bytes: int) -> Kept:
     return Kept(kind=Kind.SESSION, name=session_id, size_bytes=size_bytes, used_at_s=used_at_s)
 
 
-def _deleting(path: Path) -> Away:
+def _deleting(work: Callable[[], None]) -> Away:
     async def away() -> bool:
-        await asyncio.to_thread(remove, path)
+        await asyncio.to_thread(work)
         return True
 
     return away
 
 
 def _container_folders(sessions: Path) -> list[Kept]:
-    return [
-        Kept(
-            kind=Kind.CONTAINER,
-            name=f"{path.parents[1].name}/{path.name}",
-            size_bytes=size_of(path),
-            used_at_s=path.stat().st_mtime,
-        )
-        for path in sessions.glob("*/containers/*")
-    ]
+    found = []
+    for path in sessions.glob("*/containers/*"):
+        name = f"{path.parents[1].name}/{path.name}"
+        with suppress(FileNotFoundError):  # its session is closed just now
+            used_at_s = path.stat().st_mtime
+            found.append(Kept(kind=Kind.CONTAINER, name=name, size_bytes=size_of(path), used_at_s=used_at_s))
+    return found
 
 
 def _session_folders(roots: Iterable[Path]) -> list[Kept]:
     found: dict[str, Kept] = {}
     for path in (path for root in roots for path in root.glob("ses_*")):
         older = found.get(path.name, _session(path.name, 0.0, 0))
-        used_at_s = max(older.used_at_s, path.stat().st_mtime)
-        found[path.name] = _session(path.name, used_at_s, older.size_bytes + size_of(path))
+        with suppress(FileNotFoundError):
+            used_at_s = max(older.used_at_s, path.stat().st_mtime)
+            found[path.name] = _session(path.name, used_at_s, older.size_bytes + size_of(path))
     return list(found.values())
 
 

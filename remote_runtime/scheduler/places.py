@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from remote_runtime.volumes.trash import remove_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,19 @@ class Places:
 
     def forget_state(self, session_id: str) -> None:
         """Delete what hibernation saved."""
-        shutil.rmtree(self.state(session_id), ignore_errors=True)
+        _remove(self.state(session_id))
+
+    def forget_container(self, session_id: str, container_id: str) -> None:
+        """Delete what a provider kept of one container."""
+        _remove(self.container(session_id, container_id))
 
     def remove(self, session_id: str) -> None:
         """Delete all of it: the session is over."""
-        shutil.rmtree(self.arena(session_id), ignore_errors=True)
-        shutil.rmtree(self.session(session_id), ignore_errors=True)
+        _remove(self.arena(session_id))
+        _remove(self.session(session_id))
+
+
+def _remove(tree: Path) -> None:
+    """Cells filled it: it may be deeper than Python's stack, and full of links."""
+    with suppress(OSError):
+        remove_tree(tree)

@@ -41,7 +41,6 @@ class Reconciler:
         self._leave = leave
         self._nudged = asyncio.Event()
         self._quiet_since_s: float | None = None
-        self._seen_at = parts.clock.now(), parts.clock.monotonic()  # by both clocks, at the last round
         self._asking = 0  # requests that are being answered
         self._told_costs_at_s = 0.0
         self.round_at_s = parts.clock.monotonic()  # when the last round ended, failed or not
@@ -84,6 +83,8 @@ class Reconciler:
             for work in (self._look, self._write_down):
                 try:
                     await work(live)
+                except StoreUnavailable as error:
+                    log.error("%s", error, extra={"container_id": live.id})
                 except Exception:  # a provider that cannot be reached, a database that is locked
                     log.exception("a round of the reconciler failed for a container", extra={"container_id": live.id})
         seen = [
@@ -99,16 +100,12 @@ class Reconciler:
 
     async def _follow_clock(self) -> None:
         """Where the time of day was set, move the times of what runs with it: its age is what it was."""
-        clock = self._parts.clock
-        now_s, monotonic_s = clock.now(), clock.monotonic()
-        should_be_s = self._seen_at[0] + (monotonic_s - self._seen_at[1])
-        jump_s = now_s - should_be_s
+        should_be_s, jump_s = self._parts.clock.now(), self._parts.clock.follow()
         if abs(jump_s) > _JUMP_S:
             log.warning("the clock was set by %+.0f s: the times of what runs move with it", jump_s)
-            await self._parts.store.run(self._parts.store.containers.shift_live, jump_s, should_be_s)
-            for live in self._parts.roster:
+            for live in self._parts.roster:  # before anything else happens: what is noted from here on is in new time
                 live.shift(jump_s)
-        self._seen_at = now_s, monotonic_s
+            await self._parts.store.run(self._parts.store.containers.shift_live, jump_s, should_be_s)
 
     async def _look(self, live: Live) -> None:
         """Notice a container that has gone, or that has not been heard of for too long."""

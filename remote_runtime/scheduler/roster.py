@@ -30,7 +30,7 @@ class Live:
     pinned_until_s: float | None = None
     heard_at_s: float = 0.0  # from its agent, last
     agent_connected: bool = False
-    outbox_messages: int = 0  # that its agent keeps until the notebook acknowledges them, at its last heartbeat
+    outbox_messages: int = 0  # that its agent keeps until the notebook acknowledges them, as last heard
     outbox_bytes: int = 0
     client_gone_since_s: float | None = None
     goodbye: bool = False
@@ -130,6 +130,7 @@ class Live:
             idle_after_s=self.idle_after_s,
             pinned_until_s=self.pinned_until_s,
             client_gone_since_s=self.client_gone_since_s,
+            undelivered=self.outbox_messages > 0,
             kernel_ended=self.goodbye or kernel_gone,
             named=bool(self.spec.name),
         )

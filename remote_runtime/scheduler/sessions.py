@@ -54,7 +54,8 @@ class Sessions:
 
     async def info(self, session_id: str, owner: str | None = None) -> SessionInfo:
         """Return one session, closed ones too; raises NotFound."""
-        return await self._info(await self.row(session_id, owner))
+        row, spent = await self._parts.store.run(self._row_and_spent, session_id)
+        return self._shown(_within_reach(row, owner), spent)
 
     async def list(self, owner: str | None) -> list[SessionInfo]:
         """Return the standing sessions of an owner or of everyone, oldest first."""
@@ -132,13 +133,16 @@ class Sessions:
 
     async def row(self, session_id: str, owner: str | None) -> SessionRow:
         """Return a session's row if it is within an owner's reach; raises NotFound."""
-        row = await self._parts.store.run(self._parts.store.sessions.get, session_id)
-        if owner is not None and row.owner != owner:
-            raise no_session(session_id)  # in the words for one that never was
-        return row
+        return _within_reach(await self._parts.store.run(self._parts.store.sessions.get, session_id), owner)
+
+    def _row_and_spent(self, session_id: str) -> tuple[SessionRow, int]:
+        """In one go on the store's thread: a notebook waits for it, and between two goes there may be writes."""
+        return self._parts.store.sessions.get(session_id), self._parts.accounts.spent_microusd(session_id)
 
     async def _info(self, row: SessionRow) -> SessionInfo:
-        spent = await self._parts.store.run(self._parts.accounts.spent_microusd, row.id)
+        return self._shown(row, await self._parts.store.run(self._parts.accounts.spent_microusd, row.id))
+
+    def _shown(self, row: SessionRow, spent: int) -> SessionInfo:
         live = self._parts.roster.of(row.id)
         return SessionInfo(
             id=row.id,
@@ -165,6 +169,12 @@ class Sessions:
             new=row.new,
             kept_names=row.kept_names,
         )
+
+
+def _within_reach(row: SessionRow, owner: str | None) -> SessionRow:
+    if owner is not None and row.owner != owner:
+        raise no_session(row.id)  # in the words for one that never was
+    return row
 
 
 def check_python(spec: SessionSpec) -> None:

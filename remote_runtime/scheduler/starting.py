@@ -125,7 +125,8 @@ class Starter:
             and live.ending is None
             and (live.row.provider, live.row.card) == (placement.provider, placement.card)
         ]
-        chosen = longest_idle((live.seen(kernel_gone=False) for live in holders), now_s)
+        seen = (live.seen(kernel_gone=False) for live in holders)
+        chosen = longest_idle(seen, now_s, self._parts.settings.orphan_after_s)
         if chosen is None:
             self._say(session.id, "queued", f"every {placement.card} is busy")
             await self._parts.clock.sleep(_LOOK_AGAIN_S)
@@ -189,7 +190,9 @@ class Starter:
         hidden = await store.run(parts.secrets.of(session.owner).environment, spec.secrets)
         owned = parts.volumes.of(session.owner)
         volumes = [
-            Mount(source=str(owned.directory(mount.name)), target=mount.path, read_only=mount.read_only)
+            Mount(
+                source=str(await store.run(owned.directory, mount.name)), target=mount.path, read_only=mount.read_only
+            )
             for mount in spec.volumes
         ]
         return ContainerConfig(

@@ -1,4 +1,7 @@
-"""Rows of cells. They are written behind the sending, so every method may be called late, twice or out of order."""
+"""Rows of cells. They are written behind the sending, so every method may be called late, twice or out of order.
+
+A notebook names its cells, so a name says nothing by itself: a cell is the one of that name in that container.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from remote_runtime.store.schema import CELLS
 
 _END: Final = (
     update(CELLS)
-    .where((CELLS.c.id == bindparam("which")) & CELLS.c.ended_at_s.is_(None))
+    .where(
+        (CELLS.c.container_id == bindparam("where")) & (CELLS.c.id == bindparam("which")) & CELLS.c.ended_at_s.is_(None)
+    )
     .values(ended_at_s=bindparam("new_ended_at_s"), status=bindparam("new_status"), last_seq=bindparam("new_last_seq"))
 )
 
@@ -34,24 +39,21 @@ class Cells:
         with self._database.writing() as connection:
             return self._database.insert_new(connection, CELLS, values)
 
-    def ended(self, cell_id: str, *, ended_at_s: float, status: CellStatus, last_seq: int = 0) -> bool:
+    def ended(self, cell: EndedCell) -> bool:
         """Record how a cell ended, once; False when it had ended or was never recorded."""
-        running = (CELLS.c.id == cell_id) & CELLS.c.ended_at_s.is_(None)
-        values = {"ended_at_s": ended_at_s, "status": status, "last_seq": last_seq}
         with self._database.writing() as connection:
-            return connection.execute(update(CELLS).where(running).values(**values)).rowcount == 1
+            return connection.execute(_END, _end_of(cell)).rowcount == 1
 
     def record(self, started: Sequence[StartedCell], ended: Sequence[EndedCell]) -> None:
         """Record what happened in a while, in one transaction: short cells come and go faster than rows are written."""
         fresh = {"status": CellStatus.RUNNING, "ended_at_s": None, "last_seq": 0}
-        rows = {cell.id: asdict(cell) | fresh for cell in started}
+        rows = {(cell.container_id, cell.id): asdict(cell) | fresh for cell in started}
         older = []
         for cell in ended:
-            values = asdict(cell)
-            if cell.id in rows:
-                rows[cell.id] |= values
+            if (cell.container_id, cell.id) in rows:
+                rows[cell.container_id, cell.id] |= asdict(cell)
             else:
-                older.append({"which": values.pop("id"), **{f"new_{name}": value for name, value in values.items()}})
+                older.append(_end_of(cell))
         with self._database.writing() as connection:
             self._database.insert_many(connection, CELLS, list(rows.values()))
             if older:
@@ -89,3 +91,14 @@ class Cells:
     def _rows(self, statement: Any) -> tuple[CellRow, ...]:
         with self._database.reading() as connection:
             return tuple(row(CellRow, found) for found in connection.execute(statement).mappings())
+
+
+def _end_of(cell: EndedCell) -> dict[str, Any]:
+    """Return what `_END` wants to know."""
+    return {
+        "where": cell.container_id,
+        "which": cell.id,
+        "new_ended_at_s": cell.ended_at_s,
+        "new_status": cell.status,
+        "new_last_seq": cell.last_seq,
+    }

@@ -11,7 +11,7 @@ from remote_runtime.store.database import Database
 from remote_runtime.store.rows import SessionRow
 from remote_runtime.store.schema import CELLS, CONTAINERS, SESSIONS, TOKENS
 
-_AT_A_TIME: Final = 100  # sessions a transaction: writers do not wait long
+_AT_A_TIME: Final = 100  # sessions: cells that end meanwhile are written between two calls
 
 
 class Forgetting:
@@ -32,19 +32,10 @@ class Forgetting:
             return tuple(SessionRow(**row) for row in found)
 
     def sessions(self, before_s: float) -> int:
-        """Forget sessions closed before then, with their containers and cells, as far as all is billed."""
-        total = 0
-        while count := self._some(before_s):
-            total += count
-        return total
+        """Forget some sessions closed before then, with their containers and cells, as far as all is billed.
 
-    def tokens(self, before_s: float) -> int:
-        """Forget tokens that were revoked or had expired before then."""
-        worthless = or_(TOKENS.c.revoked_at_s < before_s, TOKENS.c.expires_at_s < before_s)
-        with self._database.writing() as connection:
-            return connection.execute(delete(TOKENS).where(worthless)).rowcount
-
-    def _some(self, before_s: float) -> int:
+        Return how many; until that is none, there may be more.
+        """
         unbilled = select(CONTAINERS.c.id).where(
             (CONTAINERS.c.session_id == SESSIONS.c.id) & CONTAINERS.c.billed.is_(False)
         )
@@ -55,3 +46,9 @@ class Forgetting:
                 connection.execute(delete(table).where(column.in_(ids)))
             connection.execute(delete(SESSIONS).where(SESSIONS.c.id.in_(ids)))
         return len(ids)
+
+    def tokens(self, before_s: float) -> int:
+        """Forget tokens that were revoked or had expired before then."""
+        worthless = or_(TOKENS.c.revoked_at_s < before_s, TOKENS.c.expires_at_s < before_s)
+        with self._database.writing() as connection:
+            return connection.execute(delete(TOKENS).where(worthless)).rowcount

@@ -129,7 +129,7 @@ class ContainerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One execution; its id is the msg_id of the execute_request."""
+    """One execution; its id is the msg_id of the execute_request, which is one of a kind in its container only."""
 
     id: str
     session_id: str
@@ -159,6 +159,7 @@ class EndedCell:
     """How a cell ended, and the number of the last message that belonged to it."""
 
     id: str
+    container_id: str
     ended_at_s: float
     status: CellStatus
     last_seq: int = 0

@@ -92,7 +92,7 @@ CELLS: Final = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("session_id", Text, nullable=False),
-    Column("container_id", Text, nullable=False),
+    Column("container_id", Text, primary_key=True),
     Column("status", word(CellStatus), nullable=False),
     Column("code_digest", Text, nullable=False),
     Column("submitted_at_s", Double, nullable=False),

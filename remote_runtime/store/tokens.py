@@ -89,7 +89,7 @@ class Tokens:
         used, self._used = self._used, {}
         if used:
             with self._database.writing() as connection:
-                for token_id, at_s in used.items():
+                for token_id, at_s in dict(used).items():  # somebody may just have taken hold of it to write
                     connection.execute(update(TOKENS).where(TOKENS.c.id == token_id).values(last_used_at_s=at_s))
 
     def revoke(self, token_id: str, owner: str | None = None) -> None:

@@ -32,6 +32,13 @@ def empty_bin(bin_dir: Path) -> None:
             waiting.extend(_flatten(waiting.pop(), bin_fd))
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a directory, however deep, with all below; one that is not there is fine. Raises OSError."""
+    with suppress(FileNotFoundError):
+        empty_bin(path)
+        path.rmdir()
+
+
 def _flatten(name: str, bin_fd: int) -> list[str]:
     """Remove one directory of the bin; return those it held, which lie in the bin now."""
     with _opened(os.open(name, _DIRECTORY, dir_fd=bin_fd)) as here:

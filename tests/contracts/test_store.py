@@ -12,7 +12,7 @@ from kernel_bridge.errors import Conflict, NotFound
 from kernel_bridge.protocol.images import ImageRecipe, Step
 from kernel_bridge.protocol.sessions import ContainerState, SessionState, VolumeMount
 from remote_runtime.store import Store
-from remote_runtime.store.rows import CellStatus, ImageState, LedgerEntry, Placed, StartedCell
+from remote_runtime.store.rows import CellStatus, EndedCell, ImageState, LedgerEntry, Placed, StartedCell
 from remote_runtime.store.tokens import LENGTH, container_scope
 from tests.stores import RATES, WANTED, StillClock, spec
 
@@ -121,17 +121,38 @@ def test_a_container_ends_once(store: Store, clock: StillClock) -> None:
     assert row.rates == RATES
 
 
-def started(store: Store) -> tuple[str, str]:
-    session = store.sessions.open(spec(), "me")
+def started(store: Store, owner: str = "me") -> tuple[str, str]:
+    session = store.sessions.open(spec(), owner)
     return session.id, store.containers.create(session.id, WANTED).id
 
 
-def begin(store: Store, ids: tuple[str, str], cell: str, at_s: float) -> bool:
-    return store.cells.started(
-        StartedCell(
-            id=cell, session_id=ids[0], container_id=ids[1], code_digest="d", submitted_at_s=at_s, started_at_s=at_s
-        )
+def new_cell(ids: tuple[str, str], cell: str, at_s: float) -> StartedCell:
+    return StartedCell(
+        id=cell, session_id=ids[0], container_id=ids[1], code_digest="d", submitted_at_s=at_s, started_at_s=at_s
     )
+
+
+def begin(store: Store, ids: tuple[str, str], cell: str, at_s: float) -> bool:
+    return store.cells.started(new_cell(ids, cell, at_s))
+
+
+def end(
+    store: Store, ids: tuple[str, str], cell: str, at_s: float, status: CellStatus = CellStatus.OK, last_seq: int = 0
+) -> bool:
+    return store.cells.ended(EndedCell(id=cell, container_id=ids[1], ended_at_s=at_s, status=status, last_seq=last_seq))
+
+
+def test_notebooks_that_name_cells_alike_keep_their_own_rows(store: Store) -> None:
+    """A cell's name is its notebook's to choose: whoever says another's ends, loses or hides nothing of theirs."""
+    mine, other = started(store), started(store, "you")
+    assert begin(store, mine, "c1", 10.0)
+    assert begin(store, other, "c1", 11.0)
+    assert end(store, other, "c1", 12.0)
+    assert [cell.id for cell in store.cells.running(mine[0])] == ["c1"]
+    ends = [EndedCell(id=name, container_id=other[1], ended_at_s=14.0, status=CellStatus.OK) for name in ("c1", "c2")]
+    store.cells.record([new_cell(mine, "c2", 13.0), new_cell(other, "c2", 13.0)], ends)
+    assert [cell.id for cell in store.cells.running(mine[0])] == ["c1", "c2"]
+    assert store.cells.running(other[0]) == ()
 
 
 def test_cells_are_written_once_whatever_comes_twice(store: Store) -> None:
@@ -139,9 +160,9 @@ def test_cells_are_written_once_whatever_comes_twice(store: Store) -> None:
     ids = started(store)
     assert begin(store, ids, "c1", 10.0)
     assert not begin(store, ids, "c1", 11.0)
-    assert store.cells.ended("c1", ended_at_s=12.0, status=CellStatus.OK, last_seq=4)
-    assert not store.cells.ended("c1", ended_at_s=13.0, status=CellStatus.ERROR)
-    assert not store.cells.ended("unknown", ended_at_s=13.0, status=CellStatus.OK)
+    assert end(store, ids, "c1", 12.0, last_seq=4)
+    assert not end(store, ids, "c1", 13.0, CellStatus.ERROR)
+    assert not end(store, ids, "unknown", 13.0)
     [cell] = store.cells.list(ids[0])
     assert (cell.started_at_s, cell.ended_at_s, cell.status, cell.last_seq) == (10.0, 12.0, CellStatus.OK, 4)
 
@@ -150,7 +171,7 @@ def test_busy_seconds_count_overlaps_once(store: Store) -> None:
     """A running cell counts up to now; two at a time are one busy container."""
     ids = started(store)
     begin(store, ids, "c1", 10.0)
-    store.cells.ended("c1", ended_at_s=14.0, status=CellStatus.OK)
+    end(store, ids, "c1", 14.0)
     begin(store, ids, "c2", 12.0)
     assert store.cells.busy_seconds(ids[1], 20.0) == 10.0
     assert [cell.id for cell in store.cells.running(ids[0])] == ["c2"]

@@ -104,7 +104,7 @@ def test_the_bill_is_right_however_many_write_it(store: Store, other: Store, clo
                 started_at_s=begin,
             )  # fmt: skip
             mine.cells.record([started], [])
-            mine.cells.record([], [EndedCell(id=cell, ended_at_s=begin + 5, status=CellStatus.OK)])
+            mine.cells.record([], [EndedCell(id=cell, container_id=id_, ended_at_s=begin + 5, status=CellStatus.OK)])
 
     def settle(number: int) -> int:
         mine = (store, other)[number % 2]

@@ -109,13 +109,20 @@ class Notebook:
 @pytest.fixture
 def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     """A notebook whose first cell has run: everything is up."""
+    with in_folder(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def in_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    """Start a notebook and its runtime in a folder; stop them afterwards."""
     for name in ("CONFIG", "DATA", "RUNTIME"):
-        monkeypatch.setenv(f"CELLBURST_{name}_DIR", str(tmp_path / name.lower()))
-    monkeypatch.setenv("CELLBURST_SIMULATE_GPUS", "A100:2")
-    monkeypatch.setenv("CELLBURST_HEARTBEAT_S", str(HEARTBEAT_S))
-    (tmp_path / "notebook").mkdir()
-    monkeypatch.chdir(tmp_path / "notebook")
-    made = Notebook(tmp_path)
+        patch.setenv(f"CELLBURST_{name}_DIR", str(folder / name.lower()))
+    patch.setenv("CELLBURST_SIMULATE_GPUS", "A100:2")
+    patch.setenv("CELLBURST_HEARTBEAT_S", str(HEARTBEAT_S))
+    (folder / "notebook").mkdir()
+    patch.chdir(folder / "notebook")
+    made = Notebook(folder)
     assert made.run("import os\nme = os.getpid()\nbefore = [1]").success
     yield made
     unload_ipython_extension(made.shell)
@@ -218,12 +225,12 @@ def kill(*pids: int) -> None:
                 os.kill(pid, number)
 
 
-def wait_for(true: Callable[[], bool], else_: str, within_s: float = _WAIT_S) -> None:
+def wait_for(true: Callable[[], bool], else_: str, within_s: float = _WAIT_S, every_s: float = 0.02) -> None:
     """Look again and again."""
     deadline_s = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline_s, else_
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def below(pid: int) -> list[int]:

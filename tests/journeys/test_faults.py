@@ -103,13 +103,13 @@ def test_a_suspended_notebook_goes_on_where_it_was(notebook: Notebook, tmp_path:
 
 
 @contextlib.contextmanager
-def other_notebook(folder: Path, code: str):  # type: ignore[no-untyped-def]
+def other_notebook(folder: Path, code: str, options: str = ""):  # type: ignore[no-untyped-def]
     """Run a cell in a process of its own."""
     script = folder / "other.py"
     script.write_text(
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell()\nshell.run_line_magic('load_ext', 'cellburst')\n"
-        f"result = shell.run_cell({'%%gpu A100 --quiet' + chr(10) + code!r})\n"
+        f"result = shell.run_cell({f'%%gpu A100 --quiet {options}' + chr(10) + code!r})\n"
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -127,7 +127,17 @@ def test_another_package_keeps_the_session(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["simulated", "woke", "idle", "active", "sandboxed" if os.geteuid() == 0 else "confined", "components", "picture", "total"]
+    "said",
+    [
+        "simulated",
+        "woke",
+        "idle",
+        "active",
+        "sandboxed" if os.geteuid() == 0 else "confined",
+        "components",
+        "picture",
+        "total",
+    ],
 )
 def test_the_account_says(story: Story, said: str) -> None:
     """The printed account names cards, waiting, idleness, isolation and money."""

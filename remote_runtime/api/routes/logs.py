@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from kernel_bridge.errors import BadOption
-from kernel_bridge.protocol.logs import LEVELS
+from kernel_bridge.protocol.logs import LEVELS, LINES_LIMIT
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.api.auth import Gate, reach_of
 from remote_runtime.api.description import Id
-from remote_runtime.observability.logbook import LINES_LIMIT, Question
+from remote_runtime.observability.logbook import Question
 from remote_runtime.scheduler.logs import SessionLogs
 
 Lines = Annotated[int, Query(ge=1, le=LINES_LIMIT)]

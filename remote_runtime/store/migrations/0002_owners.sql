@@ -66,3 +66,30 @@ CREATE TABLE seat (
   fence BIGINT NOT NULL,
   until_s DOUBLE PRECISION NOT NULL
 )
+
+-- Notebooks name their cells: two may say the same name, and neither may touch the other's row.
+CREATE TABLE contained_cells (
+  container_id TEXT NOT NULL REFERENCES containers (id),
+  id TEXT NOT NULL,
+  session_id TEXT NOT NULL REFERENCES sessions (id),
+  status TEXT NOT NULL,
+  code_digest TEXT NOT NULL,
+  submitted_at_s DOUBLE PRECISION NOT NULL,
+  started_at_s DOUBLE PRECISION NOT NULL,
+  ended_at_s DOUBLE PRECISION,
+  last_seq BIGINT NOT NULL,
+  PRIMARY KEY (container_id, id)
+)
+
+INSERT INTO contained_cells
+  (container_id, id, session_id, status, code_digest, submitted_at_s, started_at_s, ended_at_s, last_seq)
+  SELECT container_id, id, session_id, status, code_digest, submitted_at_s, started_at_s, ended_at_s, last_seq
+  FROM cells
+
+DROP TABLE cells
+
+ALTER TABLE contained_cells RENAME TO cells
+
+CREATE INDEX cells_session ON cells (session_id, started_at_s)
+
+CREATE INDEX cells_container ON cells (container_id, started_at_s)

@@ -237,7 +237,8 @@ class Nest:
         with request(config, trees) as asked, socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.path))
             sent = socket.send_fds(sock, [asked.text], list(asked.descriptors))
-            sock.sendall(asked.text[sent:])
+            if rest := asked.text[sent:]:
+                sock.sendall(rest)
             return int(json.loads(sock.makefile().readline())["pid"])
 
     def _launch(self, payload: Path) -> subprocess.Popen[bytes]:

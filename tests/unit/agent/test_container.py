@@ -261,3 +261,12 @@ def test_the_end_is_written_down(start: Start) -> None:
     while not exit_file.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert json.loads(exit_file.read_text())["cause"] == "stopped"
+
+
+def test_a_cell_has_a_home_of_its_own(start: Start) -> None:
+    """It is where the environment says, writable, kept with the session, and not the one of this user."""
+    start(session="s").run("from pathlib import Path\n(Path.home() / 'kept.txt').write_text('here')")
+    second = start(session="s")
+    second.run("from pathlib import Path\nfound = (Path.home() / 'kept.txt').read_text()")
+    assert second.namespace["found"] == "here"
+    assert not (Path.home() / "kept.txt").exists()

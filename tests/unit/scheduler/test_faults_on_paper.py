@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from kernel_bridge.protocol.notes import (
 )
 from kernel_bridge.protocol.sessions import ContainerState, Notebook, SessionState
 from kernel_bridge.protocol.version import PROTOCOL
+from remote_runtime.clock import SystemClock
 from remote_runtime.providers.base import Offer, Phase, Status
 from remote_runtime.scheduler import ending
 from remote_runtime.scheduler.placement import Placement
@@ -76,6 +78,17 @@ def test_a_clock_that_jumps_neither_ends_nor_keeps_anything(play: Play, jump_s: 
         await run.client.hear(PeerDown)
 
     play(story)
+
+
+def test_the_time_of_day_changes_only_when_it_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is set in the middle of a round does not make what was a second ago a day old."""
+    clock = SystemClock()
+    true, before_s = time.time, clock.now()
+    monkeypatch.setattr(time, "time", lambda: true() + DAY_S)
+    assert clock.now() - before_s < HOUR_S
+    assert clock.follow() == pytest.approx(DAY_S, abs=1)
+    assert clock.now() - before_s >= DAY_S
+    assert clock.follow() == pytest.approx(0, abs=1)
 
 
 def test_a_cell_whose_row_was_lost_still_keeps_its_container(play: Play) -> None:
