@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import fcntl
 import os
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -35,6 +38,7 @@ class ChildLink:
         self._on_body = on_body
         self._on_text = on_text
         self._frames = Frames()
+        self._lying: dict[int, int] = {}  # bytes of each pipe that were there before the socket was looked at
         self._paused = False
         self._unsent = bytearray()
         self._expected: dict[str, asyncio.Future[bytes]] = {}
@@ -44,7 +48,7 @@ class ChildLink:
         loop.add_reader(self._socket, self._read_socket)
         for descriptor in self._pipes:
             os.set_blocking(descriptor, False)
-            loop.add_reader(descriptor, self._read_pipes)
+            loop.add_reader(descriptor, self._read_pipes, descriptor)
 
     def send(self, body: bytes) -> None:
         """Send a message to the child; or complete the request of a forked process it answers."""
@@ -74,7 +78,7 @@ class ChildLink:
         else:
             loop.add_reader(self._socket, self._read_socket)
             for descriptor in self._pipes:
-                loop.add_reader(descriptor, self._read_pipes)
+                loop.add_reader(descriptor, self._read_pipes, descriptor)
 
     def rss_bytes(self) -> int:
         """Return the child's resident memory, 0 where it cannot be read."""
@@ -110,30 +114,36 @@ class ChildLink:
                     self._drain()
                 self._on_body(body)
 
-    def _read_pipes(self) -> None:
-        # A frame that carries no DRAIN was sent while the pipes were empty: it comes before what lies in them now.
+    def _read_pipes(self, readable: int = -1) -> None:
+        # A frame that carries no DRAIN was sent while the pipes were empty: it comes before what lies in them now. What
+        # is written to them from here on is left for the next time, for a frame that precedes it may be written too.
+        self._lying = {descriptor: _unread(descriptor) for descriptor in self._pipes}
+        ended = self._lying.get(readable) == 0  # readable, and nothing in it: every writer is gone
         with contextlib.suppress(OSError):
             self._read_socket()
-        self._drain()
+        for descriptor, size_bytes in self._lying.items():
+            self._read_pipe(descriptor, size_bytes)
+        if ended:
+            asyncio.get_running_loop().remove_reader(readable)
 
     def _drain(self) -> None:
-        for descriptor, name in self._pipes.items():
-            # As much as a pipe holds, not until it is empty: a process that writes without end would keep us here.
-            left = _PIPE_BYTES
-            while left > 0 and (data := self._read_pipe(descriptor)):
-                left -= len(data)
-                text = self._decoders[name].decode(data)
-                if text:
-                    self._on_text(name, text)
+        # As much as a pipe holds, not until it is empty: a process that writes without end would keep us here.
+        self._lying = {}
+        for descriptor in self._pipes:
+            self._read_pipe(descriptor, _PIPE_BYTES)
 
-    def _read_pipe(self, descriptor: int) -> bytes:
-        try:
-            data = os.read(descriptor, _READ_BYTES)
-        except BlockingIOError:
-            return b""
-        if not data:  # every writer is gone
-            asyncio.get_running_loop().remove_reader(descriptor)
-        return data
+    def _read_pipe(self, descriptor: int, size_bytes: int) -> None:
+        name = self._pipes[descriptor]
+        while size_bytes > 0:
+            try:
+                data = os.read(descriptor, min(size_bytes, _READ_BYTES))
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            size_bytes -= len(data)
+            if text := self._decoders[name].decode(data):
+                self._on_text(name, text)
 
     def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -149,3 +159,8 @@ class ChildLink:
             loop.add_writer(self._socket, self._write)
         else:
             loop.remove_writer(self._socket)
+
+
+def _unread(descriptor: int) -> int:
+    """Return how many bytes lie in a pipe."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)

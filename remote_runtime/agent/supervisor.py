@@ -74,13 +74,14 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._terminated)
         self._start_agent((wakeup_read, wakeup_write), token)
+        self._private += (partial(os.close, wakeup_read), partial(os.close, wakeup_write))
         try:
             self._enclose()
             self._start_child(self._config.epoch)  # unasked: the agent may still be starting
         except OSError as error:
             self._ending = f"could not start: {error}"
         with selectors.DefaultSelector() as selector:
-            self._private += (selector.close, partial(os.close, wakeup_read), partial(os.close, wakeup_write))
+            self._private += (selector.close,)
             selector.register(self._agent, selectors.EVENT_READ)
             selector.register(wakeup_read, selectors.EVENT_READ)
             while not self._ending:
