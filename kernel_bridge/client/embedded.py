@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -153,7 +154,9 @@ def _start(config: ClientConfig) -> Address:
             if info is not None:
                 _check_protocol(info)
                 return config.embedded_address()
-        if process.poll() is not None:
+        if process.poll() == -signal.SIGKILL:  # somebody's doing, not its own: out of memory, or a fault on purpose
+            process = _spawn(config)
+        elif process.poll() is not None:
             raise RuntimeUnreachable(
                 f"The runtime ended at once: {_last_line(config.log_path)} (its log: {config.log_path})"
             )

@@ -168,6 +168,7 @@ class Customer(Intruder):
         return {**super()._environment(), **trusted, "PIP_FIND_LINKS": str(self.folder / "links")}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)  # two runtimes start, with empty caches
 @pytest.mark.parametrize("mode", [pytest.param("sandboxed", marks=AS_ROOT), "confined"])
 def test_a_runtime_builds_behind_its_walls(mode: str) -> None:

@@ -33,7 +33,7 @@ from tests.fakes import output, request
 from tests.security.conftest import WAIT_S, House, hear, say
 from tests.security.test_fuzz_bytes import NOTES, torn_messages
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 FRAMES = st.one_of(
     st.binary(max_size=40),
     st.text(max_size=10),
