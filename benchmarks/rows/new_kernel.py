@@ -82,7 +82,7 @@ ROW = Row(
             what="new kernel from the zygote, numpy imported, first cell done",
             contestant=OURS,
             limit=30.0,
-            why="by a timeline on a busy machine, most passes between the container's start and its agent's hello",
+            why="by a timeline, half passes in forks and walls, a sixth in rows written before them",
         ),
         Promise(
             what="truly cold: nothing of ours runs",

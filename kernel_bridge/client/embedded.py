@@ -23,7 +23,7 @@ from kernel_bridge.config import Address, ClientConfig
 from kernel_bridge.errors import CellburstError, RuntimeMismatch, RuntimeUnreachable
 from kernel_bridge.protocol.version import PROTOCOL, mismatch
 
-START_S: Final = 10.0
+START_S: Final = 30.0
 STOP_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.02
 _LOG_LIMIT_BYTES: Final = 8 << 20

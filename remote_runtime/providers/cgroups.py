@@ -5,7 +5,7 @@
             agent/                     supervisor and agent
             cell/                      what the user runs; how many processes and threads that may be
 
-The supervisor moves itself in (remote_runtime/agent/limits.py): nothing of the user's runs outside.
+The container's processes move themselves in (remote_runtime/agent/limits.py): nothing of the user's runs outside.
 """
 
 from __future__ import annotations

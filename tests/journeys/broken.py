@@ -66,7 +66,7 @@ class Notebook:
 
     def runtime_pid(self) -> int:
         """Return the control plane's process."""
-        [file] = self.folder.rglob("runtime.json")
+        [file] = self.folder.glob("runtime/runtime.json")
         return int(json.loads(file.read_text())["pid"])
 
     def supervisor(self) -> int:
