@@ -71,7 +71,7 @@ class Notebook:
 
     def supervisor(self) -> int:
         """Return the process the provider knows the container by."""
-        [store] = (self.folder / "data").rglob("store.sqlite3")
+        [store] = (self.folder / "data").glob("store.sqlite3")
         with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
             rows = connection.execute("select handle from containers where ended_at_s is null and handle is not null")
             [handle] = [json.loads(found) for (found,) in rows]

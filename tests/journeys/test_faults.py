@@ -37,7 +37,7 @@ def kill_runtime_twice(notebook: Notebook) -> None:
 
 def lock_database(notebook: Notebook) -> None:
     """Hold the write lock for longer than anybody waits for it."""
-    [store] = (notebook.folder / "data").rglob("store.sqlite3")
+    [store] = (notebook.folder / "data").glob("store.sqlite3")
     with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         time.sleep(LOCKED_S)

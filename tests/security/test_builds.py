@@ -193,7 +193,7 @@ def test_a_runtime_builds_behind_its_walls(mode: str) -> None:
         finally:
             customer.close()
         _walled(report, mode)
-        assert not list(folder.rglob("mark-of-cbhostile"))
+        assert not [top for top, _, names in os.walk(folder) if "mark-of-cbhostile" in names]
 
 
 def _walled(report: dict[str, object], word: str) -> None:
