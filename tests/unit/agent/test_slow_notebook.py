@@ -53,6 +53,7 @@ def test_the_cell_after_one_that_was_killed_loses_no_output(start: Start) -> Non
     sent = container.submit(stubborn)
     _until_quiet(container)
     container.interrupt()
+    time.sleep(2.0)  # it prints on, and what it prints is left out
     container.plane.send(Message(CONTROL, new_header("kill_request", "test")))
     container.finish(sent)
     assert "MB of output were left out" in container.text("stderr")
