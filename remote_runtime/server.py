@@ -21,6 +21,7 @@ import uvicorn
 
 from kernel_bridge.errors import BadOption, Conflict
 from kernel_bridge.protocol.defaults import DEFAULTS
+from kernel_bridge.protocol.scopes import ADMIN
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.api import half_open
 from remote_runtime.api.direct import Protocol
@@ -29,7 +30,6 @@ from remote_runtime.arenas import ArenaRoot, open_arenas
 from remote_runtime.clock import Clock, SystemClock
 from remote_runtime.release import release
 from remote_runtime.settings import Settings
-from remote_runtime.store.rows import ADMIN
 from remote_runtime.store.store import Store
 
 log = logging.getLogger(__name__)

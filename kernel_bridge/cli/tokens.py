@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Final
 
 from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect, show, time_text
 from kernel_bridge.protocol.resources import parse_duration
+from kernel_bridge.protocol.scopes import OWNER, SCOPES
 from kernel_bridge.protocol.wire import to_wire
-
-SCOPES: Final = ("read", "run", "owner", "admin")
 
 
 def add_commands(nouns: Nouns) -> None:
@@ -22,7 +20,7 @@ def add_commands(nouns: Nouns) -> None:
     create.add_argument(
         "--scope",
         choices=SCOPES,
-        default="owner",
+        default=OWNER,
         help="read: look; run: cells, images and volumes too; owner: all that is yours; admin: everything of everyone",
     )
     create.add_argument("--owner", metavar="NAME", default="", help="who it is for, if not for you (wants an admin's)")

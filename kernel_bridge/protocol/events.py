@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from kernel_bridge.errors import BadRequest
 from kernel_bridge.protocol.sessions import ContainerState, SessionState
-from kernel_bridge.protocol.wire import from_wire, to_wire
+from kernel_bridge.protocol.wire import tagged_from_wire, tagged_to_wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +121,10 @@ KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in RuntimeEvent.__args_
 
 def event_to_wire(event: RuntimeEvent) -> dict[str, Any]:
     """Return an event as JSON values with its kind."""
-    return {"kind": event.kind, **to_wire(event)}
+    return tagged_to_wire(event)
 
 
 def event_from_wire(fields: dict[str, Any]) -> RuntimeEvent:
     """Build the event these fields stand for; raises BadRequest for a kind nobody knows."""
-    kind = KINDS.get(fields.get("kind", ""))
-    if kind is None:
-        raise BadRequest(f"An event of unknown kind {fields.get('kind')!r} arrived.")
-    event: RuntimeEvent = from_wire(kind, fields)
+    event: RuntimeEvent = tagged_from_wire(KINDS, fields, "An event")
     return event

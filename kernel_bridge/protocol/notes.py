@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from kernel_bridge.errors import BadRequest
 from kernel_bridge.protocol.sessions import SessionInfo
-from kernel_bridge.protocol.wire import from_wire, to_wire
+from kernel_bridge.protocol.wire import tagged_from_wire, tagged_to_wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +169,10 @@ KINDS: Final[dict[str, Any]] = {kind.kind: kind for kind in Note.__args__}
 
 def note_to_wire(note: Note) -> dict[str, Any]:
     """Return a note as JSON values with its kind."""
-    return {"kind": note.kind, **to_wire(note)}
+    return tagged_to_wire(note)
 
 
 def note_from_wire(fields: dict[str, Any]) -> Note:
     """Build the note these fields stand for; raises BadRequest for a kind nobody knows."""
-    kind = KINDS.get(fields.get("kind", ""))
-    if kind is None:
-        raise BadRequest(f"A note of unknown kind {fields.get('kind')!r} arrived.")
-    note: Note = from_wire(kind, fields)
+    note: Note = tagged_from_wire(KINDS, fields, "A note")
     return note

@@ -50,6 +50,19 @@ def _hints(kind: type) -> dict[str, Any]:
     return {field.name: resolved[field.name] for field in dataclasses.fields(kind)}
 
 
+def tagged_to_wire(value: Any) -> dict[str, Any]:
+    """Turn one of several kinds of dataclass into JSON values that say which, under `kind`."""
+    return {"kind": value.kind, **to_wire(value)}
+
+
+def tagged_from_wire(kinds: Mapping[str, Any], fields: Mapping[str, Any], what: str) -> Any:
+    """Build the one of these kinds that the fields say they are; raises BadRequest, which calls it `what`."""
+    kind = kinds.get(fields.get("kind", ""))
+    if kind is None:
+        raise BadRequest(f"{what} of unknown kind {fields.get('kind')!r} arrived.")
+    return from_wire(kind, fields)
+
+
 def _value(hint: Any, data: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)

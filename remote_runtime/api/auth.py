@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from kernel_bridge.errors import Forbidden, Unauthorized
+from kernel_bridge.protocol.scopes import ADMIN, OWNER, READ, RUN
 from remote_runtime.store.named import check_name
-from remote_runtime.store.rows import ADMIN, OWNER, READ, RUN, Principal
+from remote_runtime.store.rows import Principal
 from remote_runtime.store.tokens import Tokens
 
 EVERYONE: Final = "*"

@@ -59,8 +59,10 @@ class Sandbox:
         self._env = env
         self._maps: dict[str, int] = {}
         self._lock = threading.Lock()
-        self.refusal = ""  # why there are no walls
-        self.word = self._possible() if wanted else OPEN
+        self.word = SANDBOXED if os.geteuid() == 0 else CONFINED
+        self.refusal = self._hindrance() if wanted else ""  # why there are no walls
+        if self.refusal or not wanted:
+            self.word = OPEN
 
     def command(self, owner: str, python: Path, module: str, opened: ExitStack) -> tuple[list[str], list[int]]:
         """Return what runs a module of ours in an environment behind the walls, and the descriptors it inherits.
@@ -71,14 +73,17 @@ class Sandbox:
         walls = self.walls(python)
         if walls is None:
             return plain, []
-        spec, told = piped(self._entrance(owner, python).to_json(), opened), piped(walls.to_json(), opened)
-        return [sys.executable, "-S", "-m", ENTER, str(spec), "--", *plain, "--walls", str(told)], [spec, told]
+        lent = () if self.word == SANDBOXED else self._ours.lent
+        seen = (*self._binds(python), *(Bind.same(str(path), read_only=False) for path in lent))
+        enter, spec = _entering(self._entrance(owner, seen), opened)
+        told = piped(walls.to_json(), opened)
+        return [*enter, "--", *plain, "--walls", str(told)], [spec, told]
 
     def walls(self, python: Path) -> Walls | None:
         """Return what all containers of an environment have in common; None where there are no walls."""
         if self.word == OPEN:
             return None
-        return Walls(binds=_as_shown(self._binds(python)), root=CONTAINER_ROOT, cell_uid=self._inside_uid())
+        return self._around(self._binds(python))
 
     def cage(self, owner: str, python: Path, binds: Iterable[Bind], opened: ExitStack) -> tuple[list[str], list[int]]:
         """Return what a program's command line is put after, so that it sees the system, a Python, and `binds` alone.
@@ -87,13 +92,9 @@ class Sandbox:
         """
         ours = Path(getattr(sys, "_base_executable", "") or sys.executable)
         seen = (*self._binds(python, shared=False), *environment_binds(ours, {}), *binds)
-        walls = Walls(binds=_as_shown(seen), root=CONTAINER_ROOT, cell_uid=self._inside_uid())
-        entrance = EnterSpec(
-            root=self._root("entrance"), ids=self._ids(owner), binds=(*seen, Bind.same("/proc", read_only=False))
-        )
-        spec, told = piped(entrance.to_json(), opened), piped(walls.to_json(), opened)
-        inner = [str(ours), "-S", "-m", CAGE, str(told), "--"]
-        return [sys.executable, "-S", "-m", ENTER, str(spec), "--", *inner], [spec, told]
+        enter, spec = _entering(self._entrance(owner, seen), opened)
+        told = piped(self._around(seen).to_json(), opened)
+        return [*enter, "--", str(ours), "-S", "-m", CAGE, str(told), "--"], [spec, told]
 
     def cell_uid(self, owner: str) -> int | None:
         """Return which number of this host an owner's cells are; None where that is our own."""
@@ -127,31 +128,32 @@ class Sandbox:
             os.close(descriptor)
         self._maps.clear()
 
-    def _possible(self) -> str:
+    def _hindrance(self) -> str:
+        """Have a container's walls raised around nothing; returns why that failed, or an empty text."""
         if sys.platform != "linux":
-            self.refusal = "there are no namespaces on this system"
-            return OPEN
-        word = SANDBOXED if os.geteuid() == 0 else CONFINED
-        self.word = word
+            return "there are no namespaces on this system"
         try:
-            tried = self._try()
+            self._prepare()
+            done = self._trial()
         except (OSError, StartFailed) as error:
-            self.refusal = str(error)
-            return OPEN
-        return OPEN if tried else word
+            return str(error)
+        if not done.returncode:
+            return ""
+        return done.stderr.strip().rpartition("\n")[2] or f"a trial ended with {done.returncode}"
 
-    def _try(self) -> str:
-        """Have a container's walls raised around nothing; returns why that failed."""
+    def _prepare(self) -> None:
         for path in self._ours.lent:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._ours.shared:
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o711)  # behind the walls somebody else reads it, as far as he knows names
+
+    def _trial(self) -> subprocess.CompletedProcess[str]:
         for _, tree in self.trees("trial", map(str, self._ours.lent)):
             os.close(tree)
         with ExitStack() as opened:
             command, inherited = self.command("trial", Path(sys.executable), TRIAL, opened)
-            done = subprocess.run(
+            return subprocess.run(
                 command,
                 env=self.child_env(),
                 capture_output=True,
@@ -160,18 +162,16 @@ class Sandbox:
                 check=False,
                 pass_fds=inherited,
             )
-        said = done.stderr.strip().rpartition("\n")[2]
-        self.refusal = (said or f"a trial ended with {done.returncode}") if done.returncode else ""
-        return self.refusal
 
-    def _entrance(self, owner: str, python: Path) -> EnterSpec:
-        lent = [] if self.word == SANDBOXED else [Bind.same(str(path), read_only=False) for path in self._ours.lent]
-        proc = Bind.same("/proc", read_only=False)
-        binds = (*self._binds(python), proc, *lent)
+    def _entrance(self, owner: str, seen: Iterable[Bind]) -> EnterSpec:
+        """Return the outer wall, behind which an owner's programs see these binds and the processes."""
+        binds = (*seen, Bind.same("/proc", read_only=False))
         return EnterSpec(root=self._root("entrance"), ids=self._ids(owner), binds=binds)
 
-    def _inside_uid(self) -> int | None:
-        return _CELL_UID if self.word == SANDBOXED else None
+    def _around(self, binds: Iterable[Bind]) -> Walls:
+        """Return the inner wall for who is behind the entrance already: there, everything is at its target."""
+        shown = tuple(replace(bind, source=bind.target) for bind in binds)
+        return Walls(binds=shown, root=CONTAINER_ROOT, cell_uid=_CELL_UID if self.word == SANDBOXED else None)
 
     def _binds(self, python: Path, *, shared: bool = True) -> tuple[Bind, ...]:
         ours = [self._ours.payload, *(link.resolve() for link in self._ours.payload.iterdir())]
@@ -194,8 +194,7 @@ class Sandbox:
     def _open_map(self, line: IdMap) -> int:
         spec = EnterSpec(root="", ids=(line,))
         with ExitStack() as opened:
-            told = piped(spec.to_json(), opened)
-            command = [sys.executable, "-S", "-m", ENTER, "--park", str(told)]
+            command, told = _entering(spec, opened, "--park")
             pipe, env = subprocess.PIPE, self.child_env()
             parked = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True, pass_fds=[told])
         with parked:
@@ -209,9 +208,10 @@ class Sandbox:
         return str(path)
 
 
-def _as_shown(binds: Iterable[Bind]) -> tuple[Bind, ...]:
-    """Return the same binds for who is behind the entrance already: there, everything is at its target."""
-    return tuple(replace(bind, source=bind.target) for bind in binds)
+def _entering(spec: EnterSpec, opened: ExitStack, *flags: str) -> tuple[list[str], int]:
+    """Return the command of the program that enters, and the descriptor by which it is told where."""
+    told = piped(spec.to_json(), opened)
+    return [sys.executable, "-S", "-m", ENTER, *flags, str(told)], told
 
 
 def _detached(path: str, mapped: int) -> int:

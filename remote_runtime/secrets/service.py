@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Final
 
 from kernel_bridge.errors import BadRequest, TooLarge
+from kernel_bridge.protocol.scopes import OWNER
 from remote_runtime.secrets.known import PASSED_THROUGH
 from remote_runtime.secrets.master_key import MasterKey, fresh_key
 from remote_runtime.secrets.vault import Vault, read_keys
 from remote_runtime.store.named import SecretRows, check_name
-from remote_runtime.store.rows import OWNER, SecretRow
+from remote_runtime.store.rows import SecretRow
 
 KEY_LIMIT_CHARS: Final = 16_384
 VALUE_LIMIT_CHARS: Final = 32_768

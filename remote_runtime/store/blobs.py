@@ -22,10 +22,11 @@ from kernel_bridge.errors import BadRequest, NotFound, TooLarge
 from kernel_bridge.protocol.blobs import BLOB_DIGEST_LENGTH, check_digest
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.messages import Buffer
+from kernel_bridge.protocol.scopes import OWNER
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
 from remote_runtime.store.holdings import BLOB, held, hold, let_go
-from remote_runtime.store.rows import OWNER, BlobRow
+from remote_runtime.store.rows import BlobRow
 from remote_runtime.store.schema import BLOBS
 
 USED_WITHIN_S: Final = 3600.0  # how exact `used_at_s` is

@@ -10,9 +10,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, delete, select, update
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound
+from kernel_bridge.protocol.scopes import OWNER
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
-from remote_runtime.store.rows import OWNER, SecretRow, VolumeRow
+from remote_runtime.store.rows import SecretRow, VolumeRow
 from remote_runtime.store.schema import SECRETS, VOLUMES
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")

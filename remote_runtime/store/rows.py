@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.scopes import ADMIN, CONTAINER_SCOPE, OWNER, SCOPES
 from kernel_bridge.protocol.sessions import ContainerState, SessionSpec, SessionState
 from remote_runtime.billing.prices import Rates
-
-OWNER: Final = "owner"  # the scope that may do everything with what is its own, and the owner of a one-person runtime
-READ: Final = "read"  # look at it, never run or change anything
-RUN: Final = "run"  # cells, images and volumes; not tokens or secrets
-ADMIN: Final = "admin"  # everything of everyone, and the runtime itself
-SCOPES: Final = (READ, RUN, OWNER, ADMIN)  # of people's tokens; each may what those before it may
-CONTAINER_SCOPE: Final = "container:"  # followed by the container's id
 
 
 class CellStatus(StrEnum):

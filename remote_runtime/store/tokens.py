@@ -12,10 +12,11 @@ from sqlalchemy import Connection, select, update
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound
 from kernel_bridge.protocol.ids import new_id
+from kernel_bridge.protocol.scopes import CONTAINER_SCOPE, OWNER, SCOPES
 from remote_runtime.clock import Clock
 from remote_runtime.store.database import Database, row
 from remote_runtime.store.named import check_name
-from remote_runtime.store.rows import CONTAINER_SCOPE, OWNER, SCOPES, Principal, TokenRow
+from remote_runtime.store.rows import Principal, TokenRow
 from remote_runtime.store.schema import TOKENS
 
 PREFIX: Final = "cb_"

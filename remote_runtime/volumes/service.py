@@ -14,8 +14,9 @@ from typing import IO, Final, Literal
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, TooLarge
 from kernel_bridge.protocol.messages import Buffer
+from kernel_bridge.protocol.scopes import OWNER
 from remote_runtime.store.named import VolumeRows, check_name
-from remote_runtime.store.rows import OWNER, VolumeRow
+from remote_runtime.store.rows import VolumeRow
 from remote_runtime.volumes.paths import DEPTH_LIMIT, Walk, open_regular, parts_of, walking
 from remote_runtime.volumes.trash import empty_bin, throw_away
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jupyter_ext import notebook
+from kernel_bridge.client import buffers
 from kernel_bridge.client.embedded import running_runtime, wait_until_gone
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.config import ClientConfig
@@ -25,6 +28,17 @@ def config() -> Iterator[ClientConfig]:
         found = ClientConfig.load()
         yield found
         _stop_runtime(found)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A notebook that shares no memory with the runtime: what is large goes over HTTP."""
+    other = tmp_path / "boot_id"
+    other.write_text(str(uuid.uuid4()))
+    monkeypatch.setattr(buffers, "_BOOT_ID", other)
+    notebook._boot_id.cache_clear()
+    yield
+    notebook._boot_id.cache_clear()
 
 
 def _stop_runtime(config: ClientConfig) -> None:

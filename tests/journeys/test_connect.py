@@ -20,7 +20,6 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_ext import load_ipython_extension, notebook, unload_ipython_extension
 from kernel_bridge.cli.main import main as cellburst
-from kernel_bridge.client import buffers
 
 pytestmark = pytest.mark.timeout(240)
 numpy = pytest.importorskip("numpy")
@@ -121,17 +120,6 @@ def connected(kernel: Kernel, host: Host, monkeypatch: pytest.MonkeyPatch) -> Ke
     assert host.url in said
     assert host.token not in said
     return kernel
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A notebook on another machine: started at another time, it shares no memory with the host."""
-    other = tmp_path / "boot_id"
-    other.write_text(str(uuid.uuid4()))
-    monkeypatch.setattr(buffers, "_BOOT_ID", other)
-    notebook._boot_id.cache_clear()
-    yield
-    notebook._boot_id.cache_clear()
 
 
 def test_state_goes_there_and_comes_back(connected: Kernel) -> None:

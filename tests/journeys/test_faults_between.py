@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_ext import notebook as kernel
 from jupyter_ext import writeback
-from kernel_bridge.client import buffers
 from kernel_bridge.errors import CellburstError
 from tests.journeys.broken import Notebook, below, command, in_folder, kill, wait_for
 from tests.journeys.test_faults import other_notebook
@@ -81,17 +78,6 @@ def test_what_was_printed_waits_for_an_absent_notebook(notebook: Notebook, tmp_p
         with notebook.plane() as plane:
             wait_for(lambda: plane.session(session.id).state != "open", "it stays for ever")
     assert heard == "".join(f"{number}\n" for number in range(1, 10)) + "end\n"
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A notebook that shares no memory with the runtime: what is large goes over HTTP."""
-    other = tmp_path / "boot_id"
-    other.write_text(str(uuid.uuid4()))
-    monkeypatch.setattr(buffers, "_BOOT_ID", other)
-    kernel._boot_id.cache_clear()
-    yield
-    kernel._boot_id.cache_clear()
 
 
 @pytest.mark.slow

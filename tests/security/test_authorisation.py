@@ -17,11 +17,12 @@ from blake3 import blake3
 from websockets.exceptions import InvalidStatus
 
 from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.scopes import ADMIN, CONTAINER_SCOPE, OWNER, READ, RUN, SCOPES
 from kernel_bridge.protocol.sessions import VolumeMount
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.images.records import ImageStatus, Records, write_json
 from remote_runtime.store.holdings import IMAGE
-from remote_runtime.store.rows import ADMIN, CONTAINER_SCOPE, OWNER, READ, RUN, SCOPES, LedgerEntry
+from remote_runtime.store.rows import LedgerEntry
 from tests.security.conftest import House, spec
 
 NOBODY: Final = ""

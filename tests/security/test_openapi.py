@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from kernel_bridge.protocol.scopes import ADMIN
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.api.description import describe
-from remote_runtime.store.rows import ADMIN
 from tests.security.conftest import House, PaperImages, spec
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

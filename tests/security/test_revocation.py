@@ -15,11 +15,11 @@ from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.config import Address
 from kernel_bridge.protocol.framing import note
 from kernel_bridge.protocol.notes import Hello, Refused, Wake, Welcome, note_to_wire
+from kernel_bridge.protocol.scopes import ADMIN
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.api.failures import POLICY_VIOLATION
 from remote_runtime.clock import SystemClock
 from remote_runtime.store import Store, sqlite_url
-from remote_runtime.store.rows import ADMIN
 from tests.security.conftest import WAIT_S, House, hear, say
 
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request
 
 from kernel_bridge.errors import BadRequest, Forbidden
+from kernel_bridge.protocol.scopes import OWNER, SCOPES
 from remote_runtime.api.auth import Gate, owner_of, owners_of, principal_of, reach_of
 from remote_runtime.api.bodies import json_body
 from remote_runtime.api.description import Id, takes
 from remote_runtime.api.watch import Watch
 from remote_runtime.clock import Clock
-from remote_runtime.store.rows import OWNER, SCOPES, TokenRow
+from remote_runtime.store.rows import TokenRow
 from remote_runtime.store.store import Store
 
 EXPIRY_LIMIT_S: Final = 10 * 365 * 86400.0

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, event
 from starlette.testclient import WebSocketDenialResponse
 
 from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.scopes import ADMIN
 from kernel_bridge.protocol.sessions import Notebook, SessionInfo, SessionSpec
 from kernel_bridge.protocol.version import PROTOCOL
 from kernel_bridge.protocol.wire import from_wire, to_wire
@@ -26,7 +27,6 @@ from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.process import ProcessProvider
 from remote_runtime.settings import Settings
 from remote_runtime.store import Store, sqlite_url
-from remote_runtime.store.rows import ADMIN
 
 LEFT: list[str] = []
 WALLED = "sandboxed" if os.geteuid() == 0 else "confined"

@@ -13,6 +13,7 @@ from starlette.testclient import WebSocketDenialResponse
 
 from kernel_bridge.errors import HTTP_STATUS
 from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.scopes import OWNER
 from kernel_bridge.protocol.sessions import Notebook, SessionSpec, VolumeMount
 from remote_runtime.api import failures
 from remote_runtime.api.auth import Gate, principal_of
@@ -24,7 +25,6 @@ from remote_runtime.clock import SystemClock
 from remote_runtime.secrets.master_key import GivenKey, fresh_key
 from remote_runtime.secrets.service import Secrets
 from remote_runtime.store import Store, sqlite_url
-from remote_runtime.store.rows import OWNER
 from remote_runtime.store.tokens import container_scope
 from remote_runtime.volumes.service import Volumes
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from kernel_bridge.protocol.notes import Hibernate, PeerDown, Saved, Wake
-from remote_runtime.store.rows import OWNER
+from kernel_bridge.protocol.scopes import OWNER
 
 Play = Callable[..., None]
 

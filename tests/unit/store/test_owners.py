@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound
+from kernel_bridge.protocol.scopes import ADMIN, RUN
 from remote_runtime.store import Store, database, sqlite_url
 from remote_runtime.store.database import Database
-from remote_runtime.store.rows import ADMIN, RUN
 from tests.stores import StillClock
 
 
