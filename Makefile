@@ -21,7 +21,7 @@ lab: $(VENV)/.lab $(VENV)/.wheel  ## Open JupyterLab with the examples
 	CELLBURST_SIMULATE_GPUS=$${CELLBURST_SIMULATE_GPUS-A100:2} $(BIN)/jupyter lab --notebook-dir notebooks
 
 test: check browser postgres  ## Lint, types, import contracts and the quick tests, against the installed wheel
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-long: $(VENV)/.test $(VENV)/.wheel torch postgres faketime  ## The slow tests and those with torch
 	$(BIN)/pytest -m "(slow or torch) and not docker" $(PYTEST_ARGS)

@@ -29,6 +29,7 @@ log = logging.getLogger("cellburst.agent")
 _ACK_IDLE_S: Final = 0.05
 _CLOSE_S: Final = 2.0
 _HELLO_WITHIN_S: Final = 5.0  # the control plane waits twice as long
+_HELD_S: Final = 3.0  # a line that was held so long is dialled again at once
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _UNWANTED: Final = (401, 403, 404, 410)  # the control plane has closed this container's book
 
@@ -88,15 +89,17 @@ class Line:
         attempt = 0
         wanted = True
         while wanted:
+            dialled_at_s = time.monotonic()
             try:
                 async with self._dial() as connection:
-                    attempt = 0
                     if await _happens(ready, _HELLO_WITHIN_S):
                         await self._speak(connection)
             except* InvalidStatus as group:
                 wanted = not any(_is_refusal(error) for error in group.exceptions)
             except* (OSError, WebSocketException) as group:
                 log.info("no control plane: %s", group.exceptions[0])
+            if time.monotonic() - dialled_at_s > _HELD_S:
+                attempt = 0  # but who accepts and hangs up at once is not asked twenty times a second
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
             await ready.wait()

@@ -15,7 +15,6 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -38,7 +37,7 @@ from remote_runtime.images.kernel_packages import KERNEL_PACKAGES, closure_pins,
 from remote_runtime.images.pip_config import PipOptions
 from remote_runtime.images.records import Environment, ImageStatus, Layer, Records, write_json
 from remote_runtime.images.requirements import canonical, exact_pins, requirement_name
-from remote_runtime.images.shelf import ENV, FILES, LAYERS, READY, Shelf
+from remote_runtime.images.shelf import ENV, FILES, LAYERS, READY, Shelf, remove
 from remote_runtime.images.uv import Progress, Uv
 
 _DIGEST_LENGTH: Final = 64
@@ -252,7 +251,7 @@ class Builder:
     def _sweep(self, digest: str) -> None:
         """Remove what an interrupted build of the same thing left; its lock is ours."""
         for left in (self._root / "tmp").glob(f"{digest}.*"):
-            shutil.rmtree(left, ignore_errors=True)
+            remove(left)
         self._log_file(digest).unlink(missing_ok=True)
 
     def _written(self, digest: str, progress: Progress, line: str) -> None:
@@ -281,7 +280,7 @@ def _settle(half_done: Path, final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         half_done.rename(final)
     else:
-        shutil.rmtree(half_done, ignore_errors=True)
+        remove(half_done)
 
 
 def _site_packages(environment: Path, version: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from remote_runtime.linux.cage import HOME
+from remote_runtime.trash import remove_tree
 
 
 class Cage(Protocol):
@@ -95,10 +96,5 @@ class Room:
 
     def discard(self) -> None:
         """Remove everything, whatever rights those inside gave it; nothing of theirs runs any more."""
-        for folder, names, _ in os.walk(self.path):
-            for path in (Path(folder, name) for name in names):
-                if not path.is_symlink():
-                    with contextlib.suppress(OSError):
-                        path.chmod(0o700)
-        with contextlib.suppress(RecursionError):
-            shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self.path)

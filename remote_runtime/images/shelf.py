@@ -7,13 +7,14 @@ builder's event loop only: between its look at a thing and its use of it nothing
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
+
+from remote_runtime.trash import remove_tree
 
 READY: Final = "cellburst-ready.json"  # written last: what has it is whole
 ENV, LAYERS, FILES, BYTECODE, TMP = "env", "layers", "files", "bytecode", "tmp"
@@ -53,7 +54,7 @@ class Shelf:
         return [*found, *self._bytecode(), *self._leavings({stored.digest for stored in found})]
 
     def take(self, name: str, unless_used_since_s: float) -> Path | None:
-        """Make a thing vanish, unless somebody wanted it meanwhile or builds it; return what `shutil.rmtree` gets."""
+        """Make a thing vanish, unless somebody wanted it meanwhile or builds it; return what `remove` gets."""
         path = self._root / name
         try:
             if _dated(path).stat().st_mtime > unless_used_since_s or path.name in self._under_way():
@@ -100,7 +101,8 @@ class Shelf:
 def remove(doomed: Path) -> None:
     """Remove a file or a tree of ours."""
     if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(doomed)  # a package of anybody filled it
     else:
         doomed.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from remote_runtime.volumes.trash import remove_tree
+from remote_runtime.trash import remove_tree
 
 
 @dataclass(frozen=True, slots=True)

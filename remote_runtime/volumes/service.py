@@ -17,8 +17,8 @@ from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.scopes import OWNER
 from remote_runtime.store.named import VolumeRows, check_name
 from remote_runtime.store.rows import VolumeRow
+from remote_runtime.trash import empty_bin, throw_away
 from remote_runtime.volumes.paths import DEPTH_LIMIT, Walk, open_regular, parts_of, walking
-from remote_runtime.volumes.trash import empty_bin, throw_away
 
 FILE_LIMIT_BYTES: Final = 1 << 40
 ENTRIES_LIMIT: Final = 100_000  # a listing that would be longer is refused: list a directory of it instead

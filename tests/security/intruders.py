@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kernel_bridge.errors import CellburstError
-from remote_runtime.volumes.trash import remove_tree
+from remote_runtime.trash import remove_tree
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
