@@ -17,6 +17,10 @@ import platformdirs
 from kernel_bridge.errors import BadOption, RuntimeUnreachable
 from kernel_bridge.protocol.version import STORE_SCHEMA
 
+CODE: Final = "code"  # what comes home from a runtime may be whatever Python has: rebuilding it runs code
+DATA: Final = "data"  # plain data alone
+TRUST: Final = (CODE, DATA)
+
 _APP: Final = "cellburst"
 _SOCKET_PATH_LIMIT: Final = 100  # bytes; the kernel takes 107, macOS 103
 
@@ -42,6 +46,7 @@ class ClientConfig:
     runtime_dir: Path
     url: str = ""
     token: str = field(default="", repr=False)
+    trust: str = CODE
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -60,6 +65,7 @@ class ClientConfig:
             runtime_dir=_runtime_dir(env),
             url=check_url(url or saved.get("url", "")),
             token=env.get("CELLBURST_TOKEN") or ("" if url else saved.get("token", "")),
+            trust=check_trust(env.get("CELLBURST_TRUST") or ("" if url else saved.get("trust", "")) or CODE),
             environment=env,
         )
 
@@ -99,9 +105,10 @@ class ClientConfig:
             return Address(where.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"), token)
         return Address("http://localhost", token, where.removeprefix("unix:") or str(self.socket_path))
 
-    def save_connection(self, url: str, token: str) -> None:
+    def save_connection(self, url: str, token: str, trust: str = CODE) -> None:
         """Remember a runtime for every later kernel of this user, in a file only they can read."""
-        write_private(self.config_dir / "connection.json", json.dumps({"url": check_url(url), "token": token}))
+        saved = {"url": check_url(url), "token": token, "trust": check_trust(trust)}
+        write_private(self.config_dir / "connection.json", json.dumps(saved))
 
     def forget_connection(self) -> None:
         """Go back to this machine's own runtime."""
@@ -118,6 +125,13 @@ def check_url(url: str) -> str:
     if parts.username or parts.password or parts.query:
         raise BadOption("The token does not belong into the address: it is asked for, or read from CELLBURST_TOKEN.")
     return url.rstrip("/")
+
+
+def check_trust(text: str) -> str:
+    """Return what a runtime is trusted with; raises BadOption."""
+    if text not in TRUST:
+        raise BadOption(f"`trust={text}`: write `trust=data` for plain data alone, or `trust=code`.")
+    return text
 
 
 def write_private(path: Path, text: str) -> None:

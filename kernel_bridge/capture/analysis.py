@@ -10,15 +10,25 @@ from functools import lru_cache
 from typing import Final
 
 from kernel_bridge.capture import magics
+from kernel_bridge.capture.paths import path_words
 
 MOST_PATH_CHARS: Final = 4096
 # Every kernel puts its own into the namespace; they are never the other side's.
 SHELL_NAMES: Final = frozenset({"get_ipython", "exit", "quit"})
+# What a module has by itself; other names with two underscores at both ends are the user's.
+MODULE_NAMES: Final = frozenset(
+    {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__builtin__", "__builtins__"}
+    | {"__main__", "__annotations__", "__annotate__", "__conditional_annotations__", "__warningregistry__"}
+    | {"__session__", "__vsc_ipynb_file__"}
+)
 
 _DYNAMIC_CALLS: Final = frozenset({"eval", "exec", "globals", "locals"})
 _DYNAMIC_BARE: Final = frozenset({"vars", "dir"})  # dynamic only without an argument
 _NOT_IN_PATHS: Final = frozenset('\n\r\0<>|"*?{}')
 _MAIN: Final = "__main__"
+# Test runners that look through `__main__` for what they run.
+_RUNNERS: Final = frozenset({("doctest", "testmod"), ("unittest", "main"), ("ipytest", "run")})
+_NAMESPACES: Final = frozenset({"user_ns", "user_global_ns", "f_globals", "f_locals", "__globals__"})
 
 Transform = Callable[[str], str]
 # By name, because TypeAlias is new in 3.12.
@@ -32,14 +42,18 @@ class CellNames:
     """What a cell's text says about the names it uses.
 
     `reads` are names it surely or possibly takes from the notebook (builtins among them), `dynamic` says that it may
-    use any name, `imports` are modules by their full names, `path_strings` are texts that could name a file.
+    use any name, `imports` are modules by their full names, `chains` are names with attributes such as
+    `xml.dom` (a module's attribute may be a module that has to be imported), `path_strings` are texts that could name a
+    file, `path_words` parts of texts that could.
     """
 
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     deletes: frozenset[str] = frozenset()
     imports: frozenset[str] = frozenset()
+    chains: frozenset[str] = frozenset()
     path_strings: tuple[str, ...] = ()
+    path_words: tuple[str, ...] = ()
     dynamic: bool = False
 
 
@@ -63,7 +77,9 @@ class _Scan:
     writes: set[str] = field(default_factory=set)
     deletes: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    chains: set[str] = field(default_factory=set)
     paths: dict[str, None] = field(default_factory=dict)
+    words: dict[str, None] = field(default_factory=dict)
     dynamic: bool = False
 
     def found(self) -> CellNames:
@@ -73,7 +89,9 @@ class _Scan:
             writes=frozenset(self.writes),
             deletes=frozenset(self.deletes),
             imports=frozenset(self.imports),
+            chains=frozenset(self.chains),
             path_strings=tuple(self.paths),
+            path_words=tuple(self.words),
             dynamic=self.dynamic,
         )
 
@@ -150,7 +168,6 @@ class _Scan:
 
     def _delete(self, node: ast.Delete, bound: set[str]) -> None:
         names = {target.id for target in node.targets if isinstance(target, ast.Name)}
-        self.reads |= names - bound
         self.deletes |= names
         bound -= names
         for target in node.targets:
@@ -167,7 +184,7 @@ class _Scan:
         """Take one statement as a whole, nested functions and classes included."""
         text = ast.unparse(ast.fix_missing_locations(_for_symtable(statement)))
         reads, writes = _table_names(symtable.symtable(text, "<cell>", "exec"))
-        again = _augmented(statement)
+        again = _augmented(statement) | _deleted_inside(statement)
         self.reads |= (reads | (again & writes)) - bound
         self.writes |= writes
         if type(statement).__name__ in _BINDING:
@@ -183,10 +200,12 @@ class _Scan:
                 self.dynamic |= node.value == _MAIN
                 if id(node) not in fragments and could_be_path(node.value):
                     self.paths[node.value] = None
+                self.words |= dict.fromkeys(("." if id(node) in fragments else word) for word in path_words(node.value))
             elif isinstance(node, ast.Call):
                 self._call(node)
             elif isinstance(node, ast.Attribute):
-                self.dynamic |= node.attr in {"user_ns", "user_global_ns"}
+                self.chains.add(_chain(node))
+                self.dynamic |= node.attr in _NAMESPACES or (getattr(node.value, "id", ""), node.attr) in _RUNNERS
         self.dynamic |= _MAIN in self.imports
 
     def _call(self, call: ast.Call) -> None:
@@ -198,6 +217,7 @@ class _Scan:
             return
         self.dynamic |= found.dynamic
         self.reads |= found.names
+        self.paths |= dict.fromkeys(filter(could_be_path, found.words))
         for code in found.code:
             self._nested(code)
 
@@ -211,7 +231,9 @@ class _Scan:
         self.writes |= inner.writes
         self.deletes |= inner.deletes
         self.imports |= inner.imports
+        self.chains |= inner.chains
         self.paths |= dict.fromkeys(inner.path_strings)
+        self.words |= dict.fromkeys(inner.path_words)
         self.dynamic |= inner.dynamic
 
 
@@ -245,6 +267,22 @@ def _augmented(statement: ast.stmt) -> set[str]:
     """Return the names that `+=` and its like change, which symtable counts as assigned only."""
     changes = (node.target for node in ast.walk(statement) if isinstance(node, ast.AugAssign))
     return {target.id for target in changes if isinstance(target, ast.Name)}
+
+
+def _chain(node: ast.expr) -> str:
+    """Return `a.b.c` for attributes of a name; empty for those of anything else."""
+    if isinstance(node, ast.Attribute):
+        before = _chain(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _deleted_inside(statement: ast.stmt) -> set[str]:
+    """Return the names that functions declare global and delete: CPython does that past the namespace's own methods."""
+    if not any(isinstance(node, ast.Global) for node in ast.walk(statement)):
+        return set()
+    targets = (target for node in ast.walk(statement) if isinstance(node, ast.Delete) for target in node.targets)
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:

@@ -19,11 +19,17 @@ _FORMS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("a Google API key", re.compile(r"^AIza[\w-]{35}$")),
     ("a GitLab token", re.compile(r"^gl(?:pat|dt|rt|cbt)-[\w.-]{20,}$")),
     ("a Stripe key", re.compile(r"^[rs]k_(?:live|test)_[A-Za-z0-9]{16,}$")),
-    ("an API key", re.compile(r"^sk-[\w-]{20,}$")),
+    ("an API key", re.compile(r"^sk-(?=.*\d)(?=.*[A-Z])[\w-]{20,}$")),
     ("a package index token", re.compile(r"^pypi-[\w-]{50,}$")),
     ("a Cellburst token", re.compile(r"^cb_[\w-]{43}$")),
     ("a signed web token", re.compile(r"^eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}$")),
 )
+_HEADER: Final = re.compile(r"^(?:Bearer|Basic|Token|token)\s+(\S{16,512})$")
+_PASSWORD_IN_URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]{8,128})@\S+$")
+# Names that are usual for what is no secret: there, a hash or an id is what one expects.
+_WEAK_NAME: Final = re.compile(r"(?i)(?:^|_)(?:keys?|auth|tokens?)(?:_|$)")
+_STRONG_NAME: Final = re.compile(r"(?i)(?:api_?key|access_key|secret|passw|passphrase|pwd|credential)")
+_ID_OR_HASH: Final = re.compile(r"(?i)^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?:sha\d+:)?[0-9a-f]{16,128})$")
 _SECRET_NAME: Final = re.compile(
     r"(?i)(?:^|_)(?:api_?keys?|keys?|access_key|tokens?|secrets?|passwords?|passwd|pwd|passphrase|credentials?|auth)(?:_|$)"
 )
@@ -40,8 +46,13 @@ def looks_like_credential(name: str, value: object) -> str | None:
     for kind, form in _FORMS:
         if form.search(stripped):
             return kind
+    if (header := _HEADER.match(stripped)) and (_is_random(header[1]) or looks_like_credential("", header[1])):
+        return "a header that authorises"
+    if (url := _PASSWORD_IN_URL.match(stripped)) and _is_random(url[1]):
+        return "a URL with a password"
     if _SECRET_NAME.search(name) and _ONE_WORD.match(stripped) and _is_random(stripped):
-        return "a random text under a credential's name"
+        weak = _WEAK_NAME.search(name) and not _STRONG_NAME.search(name) and _ID_OR_HASH.match(stripped)
+        return None if weak else "a random text under a credential's name"
     return None
 
 

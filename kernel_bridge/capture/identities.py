@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Anchor = Callable[[], Any]
@@ -29,6 +30,20 @@ class Identities:
         self._tokens: dict[int, int] = {}  # by id: it outlives the object, so the anchor has the last word
         self._ids: dict[int, int] = {}  # the other way round: a dead object's id is still to be taken out
         self._uses: Counter[int] = Counter()
+        self._holds = 0
+        self._unused: list[int] = []  # while held: numbers no unit mentions at the moment
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Forget no number meanwhile: an object that leaves one unit may turn up in the next."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds and self._unused:
+                unused, self._unused = self._unused, []
+                self.sweep(unused)
 
     def token_of(self, value: object) -> int:
         """Return the number of an object, a new one if it has none."""
@@ -62,13 +77,18 @@ class Identities:
             self._uses[token] -= 1
             if self._uses[token] <= 0:
                 del self._uses[token]
-                self._unbind(token)
-                self._anchors.pop(token, None)
+                self._forget(token)
 
     def sweep(self, tokens: Iterable[int]) -> None:
         """Forget those of these numbers that no unit came to mention."""
         unused = [token for token in tokens if token not in self._uses]
         for token in unused:
+            self._forget(token)
+
+    def _forget(self, token: int) -> None:
+        if self._holds:
+            self._unused.append(token)
+        else:
             self._unbind(token)
             self._anchors.pop(token, None)
 

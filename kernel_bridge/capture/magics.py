@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from typing import Final
 
 # Magics whose argument or body is Python that runs in the namespace.
@@ -24,6 +25,7 @@ class MagicNames:
     names: frozenset[str] = frozenset()
     code: tuple[str, ...] = ()
     dynamic: bool = False
+    words: tuple[str, ...] = ()  # of its line: any may name a file
 
 
 def read(call: ast.Call) -> MagicNames | None:
@@ -32,7 +34,7 @@ def read(call: ast.Call) -> MagicNames | None:
         return None
     texts = [part.value for part in call.args if isinstance(part, ast.Constant) and isinstance(part.value, str)]
     if call.func.attr in {"system", "getoutput"} and texts:
-        return expanded(texts[0])
+        return replace(expanded(texts[0]), words=_words(texts[0]))
     if call.func.attr == "run_line_magic" and len(texts) >= 2:
         return _line_magic(texts[0], texts[1])
     if call.func.attr == "run_cell_magic" and len(texts) >= 3:
@@ -51,8 +53,9 @@ def _line_magic(name: str, line: str) -> MagicNames:
     found = expanded(line)
     if name in _INSPECTING:
         return MagicNames(frozenset(re.findall(r"^\s*([A-Za-z_]\w*)", line)))
-    code = (_python_part(line),) if name in _PYTHON else ()
-    return MagicNames(found.names, found.code + code, name in _ANY_NAME)
+    if name in _PYTHON:
+        return MagicNames(found.names, (*found.code, _python_part(line)))
+    return MagicNames(found.names, found.code, name in _ANY_NAME, _words(line))
 
 
 def _cell_magic(name: str, line: str, body: str) -> MagicNames:
@@ -60,6 +63,13 @@ def _cell_magic(name: str, line: str, body: str) -> MagicNames:
     if name in _PYTHON:
         return MagicNames(found.names, (*found.code, body), found.dynamic)
     return found
+
+
+def _words(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(line))
+    except ValueError:  # a quote that is not closed
+        return tuple(line.split())
 
 
 def _python_part(line: str) -> str:

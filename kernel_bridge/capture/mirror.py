@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import chain
 from types import ModuleType
 from typing import Any, Final
 
 from kernel_bridge.capture.covariables import components
+from kernel_bridge.capture.finalizers import has_finalizer, hush, hush_last
 from kernel_bridge.capture.identities import Anchor, Identities, anchor
 from kernel_bridge.capture.inplace import Update
 from kernel_bridge.capture.packing import Packing, Pickled, why_not_here
@@ -18,9 +20,12 @@ from kernel_bridge.capture.units import AcceptReport, Export, ExportDraft, Packe
 from kernel_bridge.capture.walk import Survey, survey
 from kernel_bridge.codecs.arrays import Memory
 from kernel_bridge.codecs.diagnose import diagnose
+from kernel_bridge.codecs.guard import OverLimit
 from kernel_bridge.codecs.hashing import KnownDigests, address
 from kernel_bridge.codecs.pickler import pack, unpack
-from kernel_bridge.errors import CannotTravel
+from kernel_bridge.codecs.plain_data import pack_data, unpack_data
+from kernel_bridge.codecs.strings import remembered
+from kernel_bridge.errors import CannotTravel, NotFound
 
 # Compared by value instead of being pickled again; floats are not among them because 0.0 == -0.0.
 _SCALARS: Final = frozenset({int, str, bytes, bool, type(None)})
@@ -42,6 +47,7 @@ class Mirror:
 
     Both sides have one. `export` assumes that what it returns arrives: when it does not, `drop` those names.
     `why_not` looks at a unit that is about to leave and says why it must not; an empty string lets it go.
+    `identities` are another mirror's, for one that is to number this namespace's objects as that one does.
     """
 
     def __init__(
@@ -50,39 +56,29 @@ class Mirror:
         *,
         references: ReferenceTable,
         why_not: Callable[[PackedUnit], str] | None = None,
+        identities: Identities | None = None,
     ) -> None:
         self._namespace = namespace
         self._references = references
         self._why_not = why_not
-        self._identities = Identities()
+        self._identities = identities or Identities()
         self._packing = Packing(namespace, references, self._identities)
         self._shared: dict[str, _Shared] = {}
+        self.sends_data_only = False  # the other side takes plain data, and nothing that could run code
+        self.takes_data_only = False
+
+    @property
+    def identities(self) -> Identities:
+        """Return the numbers that objects have for both sides."""
+        return self._identities
 
     def export(self, names: Iterable[str], *, limit_bytes: int | None = None) -> Export:
         """Pickle what the other side lacks of these names; names that are not bound here are left out.
 
         Names that share changeable objects with them, and that the other side holds, come along.
         """
-        draft = ExportDraft()
-        surveys: dict[str, Survey] = {}
-        for name in dict.fromkeys(names):
-            if name not in self._namespace:
-                continue
-            if self._is_same_scalar(name):
-                draft.unchanged.append(name)
-            else:
-                self._survey_into(surveys, name, draft)
-        wanted = set(surveys)
-        self._add_relatives(surveys, draft)
-        groups = components(surveys, surveys)
-        # What the other side holds as one unit with a wanted name goes too, even if it shares nothing with it any
-        # more: the other side still believes that it does, and would send it back with the wanted name.
-        while len(wanted) != len(wanted := wanted | self._bound_together(wanted, groups)):
-            pass
-        for group in groups:
-            if not wanted.isdisjoint(group):
-                self._export_group(group, surveys, limit_bytes, draft)
-        return draft.finished()
+        with self._identities.held():
+            return self._export(names, limit_bytes)
 
     def accept(self, units: Iterable[ReceivedUnit]) -> AcceptReport:
         """Bind what arrived, into the objects that are here already where they can take it.
@@ -92,16 +88,23 @@ class Mirror:
         bound: list[str] = []
         in_place: list[str] = []
         failures: list[Refusal] = []
-        for unit in units:
-            try:
-                updated = self._accept_unit(unit)
-            except BaseException as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
-                _let_interrupts_pass(error)
-                failures.append(Refusal(unit.names, why_not_here(error)))
-                continue
-            in_place += [name for name in unit.names if name in updated]
-            bound += [name for name in unit.names if name not in updated]
+        with self._identities.held():
+            for unit in units:
+                try:
+                    with remembered():
+                        updated = self._accept_unit(unit)
+                except BaseException as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
+                    _let_interrupts_pass(error)
+                    lost, needs = isinstance(error, NotFound), str(getattr(error, "module", ""))
+                    failures.append(Refusal(unit.names, why_not_here(error), lost=lost, needs=needs))
+                    continue
+                in_place += [name for name in unit.names if name in updated]
+                bound += [name for name in unit.names if name not in updated]
         return AcceptReport(tuple(bound), tuple(in_place), tuple(failures))
+
+    def held(self) -> AbstractContextManager[None]:
+        """Go on knowing every object that was exchanged, for values that arrive one after another."""
+        return self._identities.held()
 
     def is_current(self, name: str) -> bool:
         """Whether the other side was given this name's value and it is still bound to the same object."""
@@ -152,6 +155,28 @@ class Mirror:
         self._shared.clear()
         self._identities = Identities()
         self._packing = Packing(self._namespace, self._references, self._identities)
+
+    def _export(self, names: Iterable[str], limit_bytes: int | None) -> Export:
+        draft = ExportDraft()
+        surveys: dict[str, Survey] = {}
+        for name in dict.fromkeys(names):
+            if name not in self._namespace:
+                continue
+            if self._is_same_scalar(name):
+                draft.unchanged.append(name)
+            else:
+                self._survey_into(surveys, name, draft)
+        wanted = set(surveys)
+        self._add_relatives(surveys, draft)
+        groups = components(surveys, surveys)
+        # What the other side holds as one unit with a wanted name goes too, even if it shares nothing with it any
+        # more: the other side still believes that it does, and would send it back with the wanted name.
+        while len(wanted) != len(wanted := wanted | self._bound_together(wanted, groups)):
+            pass
+        for group in groups:
+            if not wanted.isdisjoint(group):
+                self._export_group(group, surveys, limit_bytes, draft)
+        return draft.finished()
 
     def _survey_into(self, surveys: dict[str, Survey], name: str, draft: ExportDraft) -> None:
         try:
@@ -205,8 +230,11 @@ class Mirror:
             draft.too_large.append(TooLarge(names, size_bytes))
             return
         try:
-            pickled = self._pickle(names, surveys)
-            self._let_go(pickled, known)
+            most_bytes = limit_bytes or 0 if known is None else 0
+            pickled = self._fit_to_leave(self._pickle(names, surveys, most_bytes=most_bytes), known, surveys)
+        except OverLimit:
+            draft.too_large.append(TooLarge(names, max(size_bytes, limit_bytes or 0)))
+            return
         except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
             _let_interrupts_pass(error)
             self._export_without_refused(names, surveys, limit_bytes, draft, error)
@@ -234,7 +262,7 @@ class Mirror:
         for name, why in refused.items():
             told = isinstance(why, _HeldBack)
             reason = str(why) if told else diagnose(name, self._namespace[name], self._attempt, why)
-            draft.refusals.append(Refusal((name,), reason))
+            draft.refusals.append(Refusal((name,), reason, held=told))
         rest = [name for name in names if name not in refused]
         for group in components(rest, surveys):
             self._export_group(group, surveys, limit_bytes, draft)
@@ -243,22 +271,31 @@ class Mirror:
         refused: dict[str, BaseException] = {}
         for name in names:
             try:
-                self._let_go(self._pickle((name,), surveys), None)
+                self._fit_to_leave(self._pickle((name,), surveys), None, surveys)
             except BaseException as error:  # noqa: BLE001 - a value's own reduction may raise anything
                 _let_interrupts_pass(error)
                 refused[name] = error
         return refused
 
-    def _let_go(self, pickled: Pickled, known: _Shared | None) -> None:
-        """Raise _HeldBack for a unit that must not leave; the other side may have what it sent itself."""
-        if self._why_not is None or (known is not None and known.fingerprint == pickled.fingerprint):
-            return
-        if reason := self._why_not(pickled.unit):
+    def _fit_to_leave(self, pickled: Pickled, known: _Shared | None, surveys: dict[str, Survey]) -> Pickled:
+        """Return a unit as it may leave, raise _HeldBack or NotData; the other side may have what it sent itself."""
+        if known is not None and known.fingerprint == pickled.fingerprint:
+            return pickled
+        try:
+            if self._why_not is not None and (reason := self._why_not(pickled.unit)):
+                raise _HeldBack(reason)
+            if self.sends_data_only:
+                return replace(pickled, unit=self._packing.as_data(pickled.unit, surveys))
+        except BaseException:
             self._identities.sweep(pickled.tokens)
-            raise _HeldBack(reason)
+            raise
+        return pickled
 
     def _attempt(self, part: object) -> None:
-        pack(part, self._namespace, self._references, Memory())
+        if self.sends_data_only:
+            pack_data(part, self._namespace, self._references)
+        else:
+            pack(part, self._namespace, self._references, Memory())
 
     def _stays(self, value: object) -> bool:
         return self._references.refer(value) is not None
@@ -268,13 +305,19 @@ class Mirror:
         return shared if shared is not None and frozenset(shared.names) == frozenset(names) else None
 
     def _pickle(
-        self, names: tuple[str, ...], surveys: dict[str, Survey], digests: KnownDigests | None = None
+        self,
+        names: tuple[str, ...],
+        surveys: dict[str, Survey],
+        digests: KnownDigests | None = None,
+        most_bytes: int = 0,
     ) -> Pickled:
         known = self._known(names)
-        return self._packing.pickle(names if known is None else known.names, surveys, digests or KnownDigests())
+        ordered = names if known is None else known.names
+        return self._packing.pickle(ordered, surveys, digests or KnownDigests(), most_bytes)
 
     def _accept_unit(self, unit: ReceivedUnit) -> set[str]:
-        found, tracked, numbers = unpack(unit.pickle, unit.buffers, self._namespace, self._references)
+        rebuild = unpack_data if self.takes_data_only else unpack
+        found, tracked, numbers = rebuild(unit.pickle, unit.buffers, self._namespace, self._references)
         values = dict(zip(unit.names, found.values(), strict=True))  # it may go by another name here than there
         tokens = array("Q", numbers)
         digests = KnownDigests()
@@ -282,9 +325,13 @@ class Mirror:
             digests.learn(address(memoryview(buffer)), memoryview(buffer).nbytes, digest)
         update = Update(tracked, tokens, self._identities, digests, stays=self._stays)
         updated = self._bind(update.apply(values))
+        self._follow(update.replaced())
         places = [update.place_of(value) for value in tracked]
         for token, place in zip(tokens, places, strict=True):
             self._identities.bind(token, place)
+        for value, place in zip(tracked, places, strict=True):
+            if value is not place and has_finalizer(value):
+                hush(value)
         # Held while the unit's former record is replaced, which lets go of the numbers only it mentions.
         self._identities.retain(tokens)
         self._record_accepted(tuple(values), tokens, digests)
@@ -300,7 +347,18 @@ class Mirror:
                 same.add(name)
             else:
                 self._namespace[name] = value
+                hush_last(old)
         return same
+
+    def _follow(self, replaced: dict[int, Any]) -> None:
+        """Bind names outside the unit that are bound to an object it could not update to what stands for it now."""
+        if not replaced:
+            return
+        for name, value in list(self._namespace.items()):
+            new = replaced.get(id(value), value)
+            if new is not value:
+                self._namespace[name] = new
+                self._remove(name)
 
     def _record_accepted(self, names: tuple[str, ...], tokens: array[int], digests: KnownDigests) -> None:
         surveys = {name: self._survey(name) for name in names}

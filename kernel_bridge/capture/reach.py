@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import dis
 import inspect
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +18,7 @@ from kernel_bridge.capture import walk
 from kernel_bridge.capture.analysis import SHELL_NAMES
 from kernel_bridge.capture.handle import Handle
 from kernel_bridge.capture.walk import Kind
-from kernel_bridge.codecs.functions import is_notebook_function
+from kernel_bridge.codecs.functions import is_made_by_library, is_notebook_function
 
 _DYNAMIC: Final = frozenset({"eval", "exec", "globals", "vars", "locals"})
 # What may look a name up among the globals; each Python knows some of these.
@@ -24,8 +26,10 @@ _NAMING: Final = frozenset(
     {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
     | {"LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS"}
 )
+_PART: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _OURS: Final = frozenset({"builtins", "__main__", "kernel_bridge", "jupyter_ext", "cellburst"})
-_STANDARD: Final = sys.stdlib_module_names | _OURS
+_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
+_STANDARD: Final = (sys.stdlib_module_names | _OURS) - {"random"}  # that one has a state which goes along
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Reach:
     names: frozenset[str]
     modules: frozenset[str]
     dynamic: bool
+    chains: frozenset[str] = frozenset()  # `xml.dom`: a global's attributes
 
 
 def expand(names: Iterable[str], namespace: Mapping[str, Any], *, limit_objects: int = 200_000) -> Reach:
@@ -48,6 +53,7 @@ class CodeUse:
 
     names: frozenset[str]
     imports: frozenset[str]
+    chains: frozenset[str]
 
 
 @lru_cache(maxsize=4096)
@@ -55,17 +61,24 @@ def code_use(code: CodeType) -> CodeUse:
     """Return the globals and the modules a code object uses."""
     names: set[str] = set()
     imports: set[str] = set()
+    chains: set[str] = set()
+    chain = ""
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _NAMING:
-            names.add(str(instruction.argval))
-        elif instruction.opname == "IMPORT_NAME":
-            imports.add(str(instruction.argval))
+        kind, text = instruction.opname, str(instruction.argval)
+        chain = text if kind in _NAMING else f"{chain}.{text}" if chain and kind in _PART else ""
+        if kind in _NAMING:
+            names.add(text)
+        elif kind == "IMPORT_NAME":
+            imports.add(text)
+        elif chain:
+            chains.add(chain)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = code_use(constant)
             names |= inner.names
             imports |= inner.imports
-    return CodeUse(frozenset(names), frozenset(imports))
+            chains |= inner.chains
+    return CodeUse(frozenset(names), frozenset(imports), frozenset(chains))
 
 
 class _Follow:
@@ -77,7 +90,8 @@ class _Follow:
         self._names: set[str] = set()
         self._modules: set[str] = set()
         self._dynamic = False
-        self._seen: set[int] = {id(namespace)}
+        self._chains: set[str] = set()
+        self._seen: set[int] = {id(namespace), id(vars(builtins))}
         self._queue: deque[Any] = deque()
 
     def run(self, names: Iterable[str]) -> Reach:
@@ -89,7 +103,7 @@ class _Follow:
                 self._left -= 1
                 self._visit(value)
         modules = frozenset(root for root in self._modules if root and root not in _STANDARD)
-        return Reach(frozenset(self._names), modules, self._dynamic)
+        return Reach(frozenset(self._names), modules, self._dynamic, frozenset(self._chains))
 
     def _want(self, names: Iterable[str]) -> None:
         for name in names:
@@ -108,6 +122,7 @@ class _Follow:
             self._class(value)
         elif isinstance(value, BuiltinFunctionType):
             self._module(value.__module__)
+            self._queue.append(value.__self__)
         else:
             self._object(value)
 
@@ -117,25 +132,25 @@ class _Follow:
 
     def _function(self, function: FunctionType) -> None:
         if not is_notebook_function(function, self._namespace):
-            self._module(function.__module__)
-            self._queue.extend(self._wrapped(function))
+            self._module(function.__globals__.get("__name__"))
+            if is_made_by_library(function):  # it may hold functions of the notebook
+                self._queue.extend(walk.members(function, Kind.FUNCTION))
             return
         use = code_use(function.__code__)
         self._dynamic |= not _DYNAMIC.isdisjoint(use.names)
+        self._chains |= use.chains
         for name in use.imports:
             self._module(name)
         self._want(use.names)
+        self._want(_named_in_texts(function.__annotations__))
         self._queue.extend(walk.members(function, Kind.FUNCTION))
-
-    def _wrapped(self, function: FunctionType) -> list[Any]:
-        """Return what a library's decorator holds of the notebook's functions."""
-        return walk.members(function, Kind.FUNCTION) if function.__closure__ or function.__dict__ else []
 
     def _class(self, kind: type) -> None:
         if kind.__module__ != "__main__":
             self._module(kind.__module__)
             return
         self._queue.extend([*kind.__bases__, type(kind)])
+        self._want(_named_in_texts(vars(kind).get("__annotations__", {})))
         for member in list(vars(kind).values()):
             self._queue.extend(_of_member(member))
 
@@ -144,6 +159,13 @@ class _Follow:
         self._queue.append(type(value))
         if kind not in _OPAQUE and not isinstance(inspect.getattr_static(value, "__self__", None), ModuleType):
             self._queue.extend(walk.members(value, kind))
+
+
+def _named_in_texts(annotations: object) -> Iterator[str]:
+    """Return the names in annotations that are texts, which `get_type_hints` and its like look up."""
+    for text in annotations.values() if isinstance(annotations, dict) else ():
+        if isinstance(text, str):
+            yield from _IDENTIFIER.findall(text)
 
 
 def _of_member(member: Any) -> Iterator[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import Enum
+from types import ModuleType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -11,6 +13,8 @@ from kernel_bridge.capture.handle import Fetch, Handle, HandleInfo, describe, ha
 from kernel_bridge.errors import NotFound, RemoteValueError
 
 _HANDLE: Final = "handle"
+_INTERCHANGEABLE: Final = (int, float, complex, type(None), Enum, type, ModuleType)
+_LONG: Final = 4096
 _PLAIN: Final = frozenset({list, dict, set, frozenset, tuple, str, bytes, bytearray, int, float, complex})
 
 
@@ -55,7 +59,8 @@ class ReferenceTable:
         if self._place is not None:
             info = replace(info, device=self._place)
         self._kept[key] = (value, info)
-        self._by_id[id(value)] = info
+        if _is_itself(value):
+            self._by_id[id(value)] = info
         self._count_plain()
         return HandleRef(key, info)
 
@@ -85,6 +90,10 @@ class ReferenceTable:
         """Return the key a value is kept under, or None."""
         info = self._by_id.get(id(value))
         return None if info is None else info.key
+
+    def holds(self, key: str, value: object) -> bool:
+        """Whether this value is what is kept under a key."""
+        return key in self._kept and self._kept[key][0] is value
 
     def handle(self, info: HandleInfo) -> Handle:
         """Return the handle for a value of the other side, the same one for as long as it is used."""
@@ -118,7 +127,15 @@ class ReferenceTable:
         return self._plain > 0
 
     def _count_plain(self) -> None:
-        self._plain = sum(type(value) in _PLAIN for value, _ in self._kept.values())
+        self._plain = sum(type(value) in _PLAIN and _is_itself(value) for value, _ in self._kept.values())
+
+
+def _is_itself(value: object) -> bool:
+    """Whether a value can be told from its equals: a kept 5 must not make handles of all the fives there are."""
+    kind = type(value)
+    if kind in {str, bytes, tuple}:
+        return len(value) > (0 if kind is tuple else _LONG)  # type: ignore[arg-type]
+    return not issubclass(kind, _INTERCHANGEABLE)
 
 
 def _no_fetch(info: HandleInfo) -> Any:

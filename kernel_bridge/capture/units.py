@@ -15,6 +15,9 @@ class Refusal:
 
     names: tuple[str, ...]
     reason: str
+    lost: bool = False  # it refers to a value that the side it lived on holds no more
+    held: bool = False  # they could travel, and must not
+    needs: str = ""  # the module that is not here, or not in this version
 
 
 @dataclass(frozen=True, slots=True)

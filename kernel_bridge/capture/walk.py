@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
+import builtins
 import copyreg
 import gc
 import logging
+import re
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from enum import Enum, IntEnum
-from functools import partial, wraps
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from functools import cached_property, partial, wraps
+from types import (
+    BuiltinMethodType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    MethodType,
+    ModuleType,
+    UnionType,
+)
 from typing import Any, Final, TypeVar
 
+from kernel_bridge.capture import states
 from kernel_bridge.capture.handle import Handle
 from kernel_bridge.capture.references import ReferenceTable
-from kernel_bridge.codecs import arrays, tensors
-from kernel_bridge.codecs.functions import is_notebook_function
+from kernel_bridge.codecs import array_classes, arrays, tensors
+from kernel_bridge.codecs.array_classes import is_array_class, is_memory, object_parts
+from kernel_bridge.codecs.dispatching import implementations, is_dispatcher
+from kernel_bridge.codecs.exceptions import SHOWN
+from kernel_bridge.codecs.functions import cell_content, has_own_globals, travels_by_value
+from kernel_bridge.codecs.loggers import standard_streams
+from kernel_bridge.codecs.strings import is_text
 
 MOST_OBJECTS: Final = 500_000
 ATOMS: Final[frozenset[type]] = frozenset(
-    {int, float, complex, bool, str, bytes, type(None), type(...), range, slice, ModuleType, CodeType, type}
+    {int, float, complex, bool, str, bytes, type(None), type(...), range, slice, ModuleType, CodeType}
+    | {date, time, datetime, timedelta, timezone, Decimal, re.Pattern, GenericAlias, UnionType}
 )
-_ATOMIC_BASES: Final = (type, ModuleType, Enum, BuiltinFunctionType, Handle, logging.Logger, logging.Handler)
+
+
+class Named:
+    """Base of what travels as a name and is never looked into."""
+
+    __slots__ = ()
+
+
+_ATOMIC_BASES: Final = (Named, ModuleType, Enum, Handle, logging.Logger, logging.Handler)
 _PICKLED_BY: Final = ("__reduce_ex__", "__reduce__", "__getstate__")
 _FAITHFUL: Final[frozenset[type]] = frozenset(
     {list, tuple, set, frozenset, dict, bytearray, deque, OrderedDict, defaultdict, Counter, CellType}
 )
+# What these put into a pickle themselves is what they hold: parameters and the steps of a pipeline keep their identity.
+_HONEST: Final = (("torch.nn", "Module"), ("torch.optim", "Optimizer"), ("sklearn.base", "BaseEstimator"))
 _NUMBER_BYTES: Final = 9
 _MOST_TYPES: Final = 4096
 
@@ -67,6 +97,8 @@ class Kind(IntEnum):
     METHOD = 11
     INSTANCE = 12
     FOREIGN = 13  # made by an extension: only the collector knows what is inside
+    STATE = 14  # made by an extension, with a state that another one can take
+    CLASS = 15  # the notebook's, with attributes that hold what can change
 
 
 @dataclass(slots=True)
@@ -101,9 +133,14 @@ def library_class(library: str, name: str) -> type | tuple[()]:
 @_once_per_type
 def is_transparent(kind: type) -> bool:
     """Whether a pickle of such an object surely holds the members that the walk sees."""
-    if kind in _FAITHFUL or kind_of(kind) in {Kind.ARRAY, Kind.FUNCTION, Kind.METHOD}:
+    if kind in _FAITHFUL or kind is partial or kind_of(kind) in {Kind.ARRAY, Kind.FUNCTION, Kind.METHOD, Kind.CLASS}:
         return True
-    inherited = all(getattr(kind, name, None) is getattr(object, name, None) for name in _PICKLED_BY)
+    libraries = (library_class(library, name) for library, name in _HONEST)
+    honest = (object, BaseException, *(base for base in libraries if base))
+    inherited = any(
+        issubclass(kind, base) and all(getattr(kind, name, None) is getattr(base, name, None) for name in _PICKLED_BY)
+        for base in honest
+    )
     return inherited and kind not in copyreg.dispatch_table
 
 
@@ -120,18 +157,22 @@ def members(value: Any, kind: Kind) -> list[Any]:
         found = _not_atoms(dict.values(value)) + _not_atoms(dict.keys(value))
         found += [value.default_factory] if isinstance(value, defaultdict) else []
     elif kind is Kind.ARRAY:
-        return _not_atoms(value.ravel().tolist()) if value.dtype.hasobject and value.dtype == object else []
+        return _of_array(value)
     elif kind in _SPECIAL:
         return _SPECIAL[kind](value)
     else:
-        found = [value.func, value.args, value.keywords] if isinstance(value, partial) else []
-    return found if type(value) in _FAITHFUL else found + list(attributes(value).values())
+        found = _inside(value)
+    if type(value) in _FAITHFUL:
+        return found
+    own = list(attributes(value).values())
+    return [*found, *own, type(value)] if type(value).__module__ == _MAIN else found + own
 
 
 def attributes(value: Any) -> dict[str, Any]:
     """Return an object's own attributes, slots included."""
     own = getattr(value, "__dict__", None)
     found = dict(own) if isinstance(own, dict) else {}
+    found.pop(SHOWN, None)
     for name in slots_of(type(value)):
         try:
             found[name] = object.__getattribute__(value, name)
@@ -154,7 +195,9 @@ class _Walk:
         self._namespace = namespace
         self._references = references
         self._found = Survey()
-        self._seen = {id(namespace)}
+        # The builtins, in the globals of what `exec` ran, are everybody's, and so are the standard streams.
+        everybodys = [vars(builtins), namespace.get("__builtins__"), *standard_streams()]
+        self._seen = {id(namespace), *map(id, everybodys)}
         self._later: deque[Any] = deque()
 
     def run(self, value: object) -> Survey:
@@ -174,25 +217,31 @@ class _Walk:
                     self._visit(value, kind, queue, sure)
 
     def _visit(self, value: Any, kind: Kind, queue: deque[Any], sure: bool) -> None:
-        if kind is Kind.FUNCTION and not is_notebook_function(value, self._namespace):
+        if kind is Kind.FUNCTION and not travels_by_value(value, self._namespace):
+            return
+        inside = members(value, kind)
+        if kind is Kind.CLASS and not inside:
             return
         self._note(value, kind)
-        if sure and kind not in _NEVER_TRACKED:
+        if sure and kind not in _NEVER_TRACKED and (inside or kind is not Kind.FROZEN):
             self._found.tracked.append(value)
         onward = queue if not sure or is_transparent(type(value)) else self._later
-        onward.extend(members(value, kind))
+        onward.extend(inside)
 
     def _note(self, value: Any, kind: Kind) -> None:
         found = self._found
         found.size_bytes += _own_bytes(value, kind)
         if kind is Kind.ARRAY:
-            if type(value) is library_class("numpy", "ndarray"):
+            if is_memory(type(value)):
                 found.arrays.append(value)
-            found.ids.add(id(arrays.owner(value)))
+            owner = arrays.owner(value)
+            found.ids.add(id(owner))
+            if tensors.torch() is not None:
+                found.ids.add(tensors.memory_of(owner))
         elif kind is Kind.TENSOR:
             found.tensors.append(value)
             found.ids.add(tensors.storage_key(value))
-        if kind not in _NEVER_TRACKED:
+        if kind not in _WITHOUT_IDENTITY:
             found.ids.add(id(value))
 
     def _is_full(self) -> bool:
@@ -219,17 +268,48 @@ def _not_atoms(values: Iterable[Any]) -> list[Any]:
     return [value for value in values if type(value) not in ATOMS]
 
 
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, BaseException):
+        return [*value.args]
+    return states.members(value) if isinstance(value, partial) else []
+
+
 def _of_function(function: FunctionType) -> list[Any]:
+    if is_dispatcher(function):
+        return list(implementations(function).values())
     parts: list[Any] = [*(function.__closure__ or ()), *(function.__defaults__ or ())]
     parts += (function.__kwdefaults__ or {}).values()
+    if has_own_globals(function):
+        parts.append(function.__globals__)
     return parts + list(function.__dict__.values())
 
 
-def _of_cell(cell: CellType) -> list[Any]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:
+def _of_class(kind: type) -> list[Any]:
+    """Return what a class of the notebook's holds besides its own methods, and its bases that hold something."""
+    if kind.__module__ != _MAIN or issubclass(kind, Enum):
         return []
+    held = [value for name, value in vars(kind).items() if _is_held(kind, name, value)]
+    return [*held, *(base for base in kind.__bases__ if _of_class(base))]
+
+
+def _is_held(kind: type, name: str, value: Any) -> bool:
+    found = kind_of(type(value))
+    if found is Kind.FUNCTION:  # made elsewhere, and put there
+        return value.__module__ == _MAIN and not value.__qualname__.startswith(f"{kind.__qualname__}.")
+    if name.startswith("__") or isinstance(value, _DESCRIPTORS):
+        return False
+    return found in _HELD or (found is Kind.FROZEN and bool(_not_atoms(value)))
+
+
+def _of_array(array: Any) -> list[Any]:
+    found: list[Any] = []
+    if array.dtype.hasobject and not is_text(array):
+        found = [item for part in object_parts(array) for item in _not_atoms(part.ravel().tolist())]
+    return found + list(array_classes.attributes(array).values()) if is_array_class(type(array)) else found
+
+
+def _of_cell(cell: CellType) -> list[Any]:
+    return list(cell_content(cell)[1:])
 
 
 def _of_tensor(tensor: Any) -> list[Any]:
@@ -268,11 +348,18 @@ def _frame_bytes(frame: Any) -> int:
 
 
 _ITERATED: Final = frozenset({Kind.SEQUENCE, Kind.FROZEN, Kind.SET})
-_NEVER_TRACKED: Final = frozenset({Kind.ATOM, Kind.FROZEN, Kind.METHOD, Kind.FOREIGN})
+_MAIN: Final = "__main__"
+_DESCRIPTORS: Final = (staticmethod, classmethod, property, cached_property)
+_HELD: Final = frozenset(
+    {Kind.SEQUENCE, Kind.SET, Kind.MAPPING, Kind.BYTES, Kind.ARRAY, Kind.FRAME, Kind.TENSOR, Kind.INSTANCE, Kind.STATE}
+)
+_NEVER_TRACKED: Final = frozenset({Kind.ATOM, Kind.METHOD})
+_WITHOUT_IDENTITY: Final = frozenset({Kind.ATOM, Kind.METHOD, Kind.FROZEN})
 _SPECIAL: Final[dict[Kind, Callable[[Any], list[Any]]]] = {
     Kind.FUNCTION: _of_function,
+    Kind.CLASS: _of_class,
     Kind.CELL: _of_cell,
-    Kind.METHOD: lambda method: [method.__self__, method.__func__],
+    Kind.METHOD: lambda method: [method.__self__, getattr(method, "__func__", None)],
     Kind.FOREIGN: gc.get_referents,
     Kind.TENSOR: _of_tensor,
     Kind.FRAME: lambda _: [],
@@ -286,6 +373,8 @@ _LIBRARIES: Final = (
     ("pandas", "Series", Kind.FRAME),
     ("pandas", "Index", Kind.FRAME),
     ("torch", "Tensor", Kind.TENSOR),
+    ("numpy", "ufunc", Kind.ATOM),
+    *((library, name, Kind.STATE) for library, name in states.LIBRARY_TYPES),
 )
 _BUILTINS: Final[tuple[tuple[type, Kind], ...]] = (
     (list, Kind.SEQUENCE),
@@ -296,6 +385,9 @@ _BUILTINS: Final[tuple[tuple[type, Kind], ...]] = (
     (set, Kind.SET),
     (bytearray, Kind.BYTES),
     (FunctionType, Kind.FUNCTION),
+    (type, Kind.CLASS),
     (CellType, Kind.CELL),
     (MethodType, Kind.METHOD),
+    (BuiltinMethodType, Kind.METHOD),
+    *((kind, Kind.STATE) for kind in states.BUILTIN_TYPES),
 )

@@ -102,7 +102,7 @@ def _status(arguments: argparse.Namespace) -> None:
         return
     print(_headline(info, str(plane.address)))
     print(f"cards: {', '.join(map(_card, info.cards)) or 'none; cells run on the CPU with `%%gpu cpu`'}")
-    rows = [("SESSION", "STATE", "CARD", "RATE", "SPENT", "NOTEBOOK"), *map(_session_row, sessions)]
+    rows = [("SESSION", "STATE", "CARD", "RATE", "SPENT", "STORED", "NOTEBOOK"), *map(_session_row, sessions)]
     print(table(rows) if sessions else "no sessions")
 
 
@@ -151,4 +151,6 @@ def _session_row(session: SessionInfo) -> tuple[str, ...]:
     card = f"{session.card or '-'}{' simulated' if session.simulated else ''}"
     state = session.container_state or session.state
     rate = f"{format_usd(session.rate_microusd_per_h)}/h"
-    return session.id, str(state), card, rate, format_usd(session.spent_microusd), session.spec.notebook.path or "-"
+    stored = show_size(session.kept_bytes) if session.kept_bytes else "-"
+    spent = format_usd(session.spent_microusd)
+    return session.id, str(state), card, rate, spent, stored, session.spec.notebook.path or "-"

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,11 @@ from kernel_bridge.protocol.blobs import BLOB_DIGEST_LENGTH, check_digest
 from kernel_bridge.protocol.messages import Buffer
 
 ANSWER_S: Final = 600.0
+_PIECE_BYTES: Final = 4 << 20
+_ASKED_FROM_BYTES: Final = 8 << 20  # to ask whether it is there takes a moment, to send it many
+_WATCHED_FROM_BYTES: Final = 32 << 20  # smaller ones are there before anybody could read how far they are
+
+Moved = Callable[[str, int, int], None]  # "sending" or "fetching", bytes so far, bytes in all
 
 
 class HttpBlobs:
@@ -32,6 +38,11 @@ class HttpBlobs:
         self._held: set[str] = set()
         self._names: dict[str, str] = {}  # xxh3_128 -> BLAKE3 of what was hashed before
         self._local = threading.local()
+        self.moved: Moved = lambda way, done_bytes, size_bytes: None  # called while something large is on its way
+
+    def has(self, digest: str) -> bool:
+        """Tell whether the service holds a blob of ours."""
+        return self._is_there(digest)
 
     def put(self, data: Buffer, digest: str = "") -> str:
         """Store the bytes unless they are there (`digest`: their xxh3_128 where it is known); return their BLAKE3."""
@@ -39,8 +50,11 @@ class HttpBlobs:
         name = self._names.get(digest) or blake3.blake3(view, max_threads=blake3.blake3.AUTO).hexdigest()
         if digest:
             self._names[digest] = name
-        if name not in self._held or not self._is_there(name):  # what was there may have been cleared away since
-            self._request("PUT", f"/v1/blobs/{name}", view, {"Content-Length": str(view.nbytes)}).read()
+        # What was there may have been cleared away since; and a kernel before this one may have sent what is large.
+        asked = name in self._held or view.nbytes >= _ASKED_FROM_BYTES
+        if not asked or not self._is_there(name):
+            body = _Watched(view, self.moved) if view.nbytes >= _WATCHED_FROM_BYTES else view
+            self._request("PUT", f"/v1/blobs/{name}", body, {"Content-Length": str(view.nbytes)}).read()
         self._held.add(name)
         return name
 
@@ -50,7 +64,7 @@ class HttpBlobs:
             raise NotFound(f"{digest} does not name a blob.")
         response = self._request("GET", f"/v1/blobs/{digest}")
         target = private_memory(size_bytes)
-        filled = _read_into(response, target)
+        filled = _read_into(response, target, self.moved)
         rest = response.read()
         if filled != size_bytes or rest:
             raise BadRequest(f"Blob {digest} has {filled + len(rest)} bytes instead of {size_bytes}.")
@@ -73,7 +87,7 @@ class HttpBlobs:
         return True
 
     def _request(
-        self, method: str, path: str, body: Buffer | None = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, body: Buffer | _Watched | None = None, headers: dict[str, str] | None = None
     ) -> http.client.HTTPResponse:
         """Send a request, twice if the kept connection turns out closed; raises what the answer says."""
         sent = {"Authorization": f"Bearer {self._address.token}", **(headers or {})}
@@ -97,7 +111,11 @@ class HttpBlobs:
 
 
 def _answer_to(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Buffer | None, headers: dict[str, str]
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: Buffer | _Watched | None,
+    headers: dict[str, str],
 ) -> http.client.HTTPResponse:
     """Send and return the answer, also one that came before all was sent: a full disk is told in it."""
     try:
@@ -123,14 +141,29 @@ def _fail(response: http.client.HTTPResponse, path: str) -> Any:
     )
 
 
-def _read_into(response: http.client.HTTPResponse, target: memoryview) -> int:
+def _read_into(response: http.client.HTTPResponse, target: memoryview, moved: Moved) -> int:
     filled = 0
     while filled < len(target):
         count = response.readinto(target[filled:])
         if not count:
             break
         filled += count
+        if len(target) >= _WATCHED_FROM_BYTES:
+            moved("fetching", filled, len(target))
     return filled
+
+
+class _Watched:
+    """A body in pieces, which tells how far it is; another attempt starts anew."""
+
+    def __init__(self, view: memoryview, moved: Moved) -> None:
+        self._view = view
+        self._moved = moved
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for at in range(0, self._view.nbytes, _PIECE_BYTES):
+            self._moved("sending", at, self._view.nbytes)
+            yield self._view[at : at + _PIECE_BYTES]
 
 
 def _connect(address: Address) -> http.client.HTTPConnection:

@@ -101,9 +101,12 @@ class ControlPlane:
         answer = self._http.json("POST", f"/v1/sessions/{session_id}/pin", json={"until_s": until_s})
         return from_wire(SessionInfo, answer)
 
-    def add_layer(self, session_id: str, requirements: Sequence[str]) -> LayerInfo:
-        """Build (or find) the package layer of these requirements; raises BuildFailed."""
-        asked = {"requirements": list(requirements)}
+    def add_layer(self, session_id: str, requirements: Sequence[str], *, resolve: bool = False) -> LayerInfo:
+        """Build (or find) the package layer of these requirements; raises BuildFailed.
+
+        They are exact and complete, unless `resolve` says that uv is to choose versions and dependencies.
+        """
+        asked = {"requirements": list(requirements), "resolve": resolve}
         path = f"/v1/sessions/{session_id}/layers"
         return from_wire(LayerInfo, self._http.json("POST", path, json=asked, timeout_s=DEFAULTS.build_timeout_s))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
+
+_CHANCE: Final = random.Random()  # noqa: S311 - no secret; the library's own generator is the notebook's, who may have seeded it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,5 +22,5 @@ class Backoff:
         """Yield the pause before each next attempt, for ever."""
         pause_s = self.first_s
         while True:
-            yield pause_s * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+            yield pause_s * _CHANCE.uniform(0.5, 1.0)
             pause_s = min(pause_s * self.factor, self.limit_s)

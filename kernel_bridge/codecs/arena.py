@@ -10,6 +10,7 @@ import mmap
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from kernel_bridge.protocol.messages import Buffer
 _WRITE_BYTES: Final = 1 << 30  # one write call takes less than 2 GiB everywhere
 _NOT_ELSEWHERE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no wait for a pipe
 _OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | _NOT_ELSEWHERE
+LEFT_BYTES: Final = 1 << 30  # of files that were written and never taken
 _SPARED_S: Final = 60.0  # a file named in a message that is still on its way must not be trimmed
 
 
@@ -83,6 +85,14 @@ class Arena:
     def remove(self, digest: str) -> None:
         """Forget a file; whoever has mapped it keeps it."""
         self._file(digest).unlink(missing_ok=True)
+
+    def release(self, digests: Iterable[str]) -> None:
+        """Forget files that were taken, and of those that nobody took the ones above a limit."""
+        taken = tuple(digests)
+        for digest in taken:
+            self.remove(digest)
+        if taken:
+            self.trim(LEFT_BYTES)
 
     def trim(self, limit_bytes: int) -> int:
         """Remove the files unused for longest until at most `limit_bytes` are left; return the bytes removed."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kernel_bridge.codecs.pickler import NotebookPickler
+
+_IN_BAND_BYTES: Final = 32 * 1024  # as much stays in the pickle whatever its type
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,15 @@ class Spot:
 
 @dataclass(slots=True)
 class Memory:
-    """Which arrays of one unit are views of memory that travels once (keyed by id; the arrays are kept alive)."""
+    """Which arrays of one unit are views of memory that travels once (keyed by id; the arrays are kept alive).
+
+    `tracked` are the objects that the unit's pickle surely holds.
+    """
 
     placed: dict[int, Placed] = field(default_factory=dict)
     keep: list[Any] = field(default_factory=list)
     tensors: dict[int, Any] = field(default_factory=dict)
+    tracked: list[Any] = field(default_factory=list)
 
 
 def numpy() -> ModuleType | None:
@@ -53,15 +60,26 @@ def owner(array: Any) -> Any:
     """Return the object that owns an array's memory: another array, or a buffer it was made from."""
     kind = sys.modules["numpy"].ndarray
     base = array
-    while isinstance(base, kind) and base.base is not None:
-        base = base.base
+    while (further := base.base) is not None:
+        base = further
+        if not isinstance(base, kind):
+            break
     return base
 
 
-def plan(arrays: Iterable[Any]) -> Memory:
-    """Decide which arrays travel as views: of their base when it travels too, else of the stretch they share."""
+def plan(arrays: Iterable[Any], storages: Iterable[Any] = ()) -> Memory:
+    """Decide which arrays travel as views: of their base when it travels too, else of the stretch they share.
+
+    `storages` are tensors' memory as arrays, each over that of some of the arrays.
+    """
     memory = Memory()
-    for group in by_owner(arrays).values():
+    groups = by_owner(arrays)
+    for storage in storages:
+        low, high = extent(storage)
+        reached = {key: map(extent, group) for key, group in groups.items()}
+        touched = [key for key, found in reached.items() if any(low < last and first < high for first, last in found)]
+        groups[id(storage)] = [storage, *(array for key in touched for array in groups.pop(key))]
+    for group in groups.values():
         for cluster in _overlapping(group) if len(group) > 1 else ():
             if len(cluster) > 1:
                 _place_in(_base_of(cluster), cluster, memory)
@@ -99,17 +117,36 @@ def same_layout(places: list[tuple[Spot, Spot | None]], taken: dict[int, int]) -
 
 
 def reduce_array(array: Any, pickler: NotebookPickler) -> Any:
-    """Reduce an array as a view of shared memory, or make a strided one contiguous first."""
-    if array.dtype.hasobject:
+    """Reduce an array as a view of shared memory, or of its bytes where numpy would copy it into the pickle."""
+    dtype = array.dtype
+    if dtype.hasobject or not dtype.itemsize:
         return NotImplemented
     placed = pickler.array_memory.placed.get(id(array))
-    if placed is not None:
-        details = (placed.base, placed.offset_bytes, array.shape, array.strides, array.dtype, array.flags.writeable)
-        return make_view, details
-    flags = array.flags
-    if flags.c_contiguous or flags.f_contiguous:
+    if placed is None and _is_contiguous(array) and (array.nbytes < _IN_BAND_BYTES or has_buffer(dtype)):
         return NotImplemented
-    return sys.modules["numpy"].ascontiguousarray(array).__reduce_ex__(5)
+    return make_view, described(array, placed)
+
+
+@lru_cache(maxsize=256)
+def has_buffer(dtype: Any) -> bool:
+    """Whether numpy hands out such an array's memory; dates, spans of time and others' types it does not."""
+    try:
+        memoryview(sys.modules["numpy"].empty(1, dtype))
+    except (ValueError, TypeError, BufferError):
+        return False
+    return True
+
+
+def described(array: Any, placed: Placed | None = None) -> tuple[Any, ...]:
+    """Return the arguments of `make_view` that make an array again: its place in another one, or its own bytes."""
+    if placed is not None:
+        return placed.base, placed.offset_bytes, array.shape, array.strides, array.dtype, array.flags.writeable
+    once = array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
+    dense = once if _is_contiguous(once) else once.copy(order="K")
+    axes = sorted(range(dense.ndim), key=lambda axis: dense.strides[axis], reverse=True)
+    flat = dense.transpose(axes).reshape(-1).view("u1")
+    strides = tuple(new if old else 0 for old, new in zip(array.strides, dense.strides, strict=True))
+    return flat, 0, array.shape, strides, array.dtype, array.flags.writeable
 
 
 def make_view(
@@ -145,7 +182,15 @@ def extent(array: Any) -> tuple[int, int]:
 def _base_of(cluster: list[Any]) -> Any:
     """Return the array that covers all the others if one does, else their stretch of memory."""
     reach = _reach(cluster)
-    covering = [array for array in cluster if extent(array) == reach and _is_contiguous(array)]
+    writeable = _is_writeable(cluster)
+    covering = [
+        array
+        for array in cluster
+        if is_array_type(type(array))
+        and extent(array) == reach
+        and _is_contiguous(array)
+        and array.flags.writeable == writeable
+    ]
     owners = [array for array in covering if array.base is None]
     return (owners or covering or [_stretch(cluster, *reach)])[0]
 
@@ -183,10 +228,15 @@ def _is_contiguous(array: Any) -> bool:
     return bool(array.flags.c_contiguous or array.flags.f_contiguous)
 
 
+def _is_writeable(cluster: list[Any]) -> bool:
+    """Whether one of them can be written through: a view made before its base became read-only still can."""
+    return any(array.flags.writeable for array in cluster)
+
+
 def _stretch(cluster: list[Any], low: int, high: int) -> Any:
     """Return the bytes a run of arrays covers as one array over the same memory, which it keeps alive."""
     np = sys.modules["numpy"]
-    interface = {"version": 3, "shape": (high - low,), "typestr": "|u1", "data": (low, not cluster[0].flags.writeable)}
+    interface = {"version": 3, "shape": (high - low,), "typestr": "|u1", "data": (low, not _is_writeable(cluster))}
     return np.asarray(_Stretch(interface, cluster[0]))
 
 

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any, Final
+
+from kernel_bridge.codecs.deep import is_too_deep
+from kernel_bridge.codecs.guard import TooMuch
+from kernel_bridge.codecs.kinds import StaysHere, kind_of
+from kernel_bridge.codecs.locks import HELD, LOCKS
 
 _MOST_TRIES: Final = 400
 _MOST_SECONDS: Final = 1.0
 _DEEPEST: Final = 30
-
-# Types by their qualified name, so that none of their modules need be imported.
-_NAMES: Final = {
-    "builtins.generator": "a generator",
-    "builtins.coroutine": "a coroutine",
-    "builtins.async_generator": "an async generator",
-    "builtins.frame": "a frame",
-    "builtins.traceback": "a traceback",
-    "builtins.ReferenceType": "a weak reference",
-    "weakref.ReferenceType": "a weak reference",
-    "_thread.lock": "a lock",
-    "_thread.RLock": "a lock",
-    "threading.Thread": "a thread",
-    "socket.socket": "a socket",
-    "sqlite3.Connection": "a database connection",
-    "subprocess.Popen": "a running process",
-    "mmap.mmap": "a memory map",
-}
 
 
 def diagnose(name: str, value: object, attempt: Callable[[object], object], error: BaseException) -> str:
@@ -36,23 +24,18 @@ def diagnose(name: str, value: object, attempt: Callable[[object], object], erro
 
     `attempt` pickles a part and raises if it cannot; `error` is what the whole value raised.
     """
-    if _is_too_deep(error):
+    if is_too_deep(error):
         return f"{name} is nested too deeply to travel"
-    path, culprit, cause = _Search(attempt).descend(name, value, error)
-    told = kind_of(culprit)
-    known = told is not None and not _has_parts(culprit)
-    return f"{path} is {told}" if known else f"{path} cannot be pickled: {_first_line(cause)}"
-
-
-def kind_of(value: object) -> str | None:
-    """Return what a value is in plain words, for the kinds that never travel."""
-    if isinstance(value, io.IOBase):
-        return "an open file"
-    for kind in type(value).__mro__:
-        told = _NAMES.get(f"{kind.__module__}.{kind.__qualname__}")
-        if told is not None:
-            return told
-    return None
+    if isinstance(error, TooMuch):
+        return f"{name} {error.detail}"
+    try:
+        path, culprit, cause = _Search(attempt).descend(name, value, error)
+    except Exception:  # noqa: BLE001 - properties, items and representations are the user's code too
+        path, culprit, cause = name, None, error
+    told = _told(culprit)
+    if told:
+        return f"{path} is {told}"
+    return f"{path} holds {cause.told}" if isinstance(cause, StaysHere) else f"{path} cannot be pickled: {_said(cause)}"
 
 
 class _Search:
@@ -68,7 +51,7 @@ class _Search:
         """Return the path, the value and the error of the innermost part that fails."""
         for _ in range(_DEEPEST):
             self._seen.add(id(value))
-            found = None if kind_of(value) else self._failing_part(path, value)
+            found = None if kind_of(value) is not None else self._failing_part(path, value)
             if found is None:
                 break
             path, value, error = found
@@ -98,8 +81,13 @@ def _parts(value: object) -> Iterator[tuple[str, Any]]:
     yield from _items(value)
     if isinstance(value, FunctionType):
         yield from _parts_of_function(value)
+    if isinstance(value, partial):
+        yield from ((f".{name}", getattr(value, name)) for name in ("func", "args", "keywords"))
     if not isinstance(value, type):
         yield from _attributes(value)
+    kind = value if isinstance(value, type) else type(value)
+    if kind.__module__ == "__main__":  # such a class travels with it, and with what its body bound
+        yield from ((f".{name}", item) for name, item in vars(kind).items() if name[:2] != "__")
     owner = getattr(value, "__self__", None)
     if owner is not None and not isinstance(owner, ModuleType):
         yield ".__self__", owner
@@ -108,7 +96,7 @@ def _parts(value: object) -> Iterator[tuple[str, Any]]:
 def _items(value: object) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         yield from ((f"[{key!r}]", item) for key, item in list(value.items()))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         yield from ((f"[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, set | frozenset):
         yield from ((f"{{{item!r:.40}}}", item) for item in value)
@@ -137,14 +125,18 @@ def _slots(kind: type) -> Iterator[str]:
         yield from (slot for slot in ([declared] if isinstance(declared, str) else declared) if slot[:2] != "__")
 
 
-def _is_too_deep(error: BaseException) -> bool:
-    return isinstance(error, RecursionError) or "deep recursion" in str(error)
+def _told(culprit: object) -> str:
+    """Say what the culprit is, where that is the reason."""
+    if type(culprit) in LOCKS:
+        return str(HELD)
+    told = kind_of(culprit)
+    return "" if told is None else str(told)
 
 
-def _has_parts(value: object) -> bool:
-    return isinstance(value, Mapping | list | tuple | set | frozenset)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+def _said(error: BaseException) -> str:
+    """Return the first line of what an error says; its own text may fail."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - its own __str__
+        lines = []
+    return lines[0] if lines else type(error).__name__

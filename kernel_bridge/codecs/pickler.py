@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import pickle
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from types import FunctionType
 from typing import Any, Final, Protocol
 
 import cloudpickle
 
+from kernel_bridge.codecs import small_arrays
+from kernel_bridge.codecs.absent import Absent
 from kernel_bridge.codecs.arrays import Memory
-from kernel_bridge.codecs.classes import with_slots
-from kernel_bridge.codecs.functions import is_notebook_function, reduce_function
+from kernel_bridge.codecs.classes import by_value
+from kernel_bridge.codecs.deep import is_too_deep, with_deep_stack
+from kernel_bridge.codecs.dispatching import is_dispatcher, reduce_dispatcher
+from kernel_bridge.codecs.functions import (
+    has_own_globals,
+    is_made_by_library,
+    is_notebook_function,
+    reduce_function,
+    reduce_library_function,
+)
+from kernel_bridge.codecs.guard import GUARD, GuardedSink
 from kernel_bridge.codecs.registry import reducer_for
+from kernel_bridge.codecs.small_arrays import SmallArrays
 
 OUT_OF_BAND_BYTES: Final = 32 * 1024
 
 _MODULE: Final = __name__
-# Runs before every pickle: the unpickler's find_class answers this global with the receiver's namespace,
-# which becomes memo entry 0. The pickler starts with its own namespace as entry 0, so meeting that dict
+# Runs before every pickle: the unpickler's find_class answers these globals with the receiver's namespace and builtins,
+# which become memo entries 0 and 1. The pickler starts with its own as these entries, so meeting such a dict
 # (exact dicts never reach reducer_override) costs nothing per object, where a persistent_id costs a call each.
-_PROLOGUE: Final = b"\x80\x05c" + _MODULE.encode() + b"\nNAMESPACE\n\x940"
+_PROLOGUE: Final = b"\x80\x05" + b"".join(
+    b"c%s\n%s\n\x940" % (_MODULE.encode(), name) for name in (b"NAMESPACE", b"BUILTINS")
+)
+_WITH_SMALL: Final = b"small arrays\n"  # then comes a header, another pickle, before the one it is about
 
 Reference = tuple[str, dict[str, Any]]
 
@@ -48,17 +66,31 @@ class Packed:
     buffers: tuple[memoryview, ...]
 
 
-def pack(value: object, namespace: MutableMapping[str, Any], references: References, memory: Memory) -> Packed:
+def pack(
+    value: object,
+    namespace: MutableMapping[str, Any],
+    references: References,
+    memory: Memory,
+    *,
+    most_bytes: int = 0,
+    kind: type[NotebookPickler] | None = None,
+) -> Packed:
     """Pickle a value; buffers of at least 32 KiB are not copied.
 
-    Raises whatever the value's own reduction raises; see `diagnose` for a sentence about it.
+    Raises whatever the value's own reduction raises (see `diagnose` for a sentence about it), TooMuch when that has no
+    end, and OverLimit when what is in band grows beyond `most_bytes` (zero: there is no limit).
     """
-    sink = io.BytesIO()
-    sink.write(_PROLOGUE)
-    buffers: list[memoryview] = []
-    kind = _ReferringPickler if references.has_builtin_kinds() else NotebookPickler
-    kind(sink, buffers, namespace=namespace, references=references, memory=memory).dump(value)
-    return Packed(sink.getvalue(), tuple(buffers))
+    if kind is None:
+        kind = _ReferringPickler if references.has_builtin_kinds() else NotebookPickler
+    make = partial(kind, namespace=namespace, references=references, memory=memory)
+    attempt = _Attempt(value, make, memory, most_bytes)
+    with GUARD.watching(attempt.progress):
+        try:
+            return attempt.run()
+        except (RecursionError, pickle.PicklingError) as error:
+            if not is_too_deep(error):
+                raise
+        return with_deep_stack(attempt.run)
 
 
 def unpack(
@@ -68,15 +100,66 @@ def unpack(
     references: References,
 ) -> Any:
     """Unpickle what `pack` made, into this side's namespace."""
-    return NotebookUnpickler(data, buffers, namespace=namespace, references=references).load()
+    stream = io.BytesIO(data)
+    left: Iterator[Any] = iter(buffers)
+    if bytes(memoryview(data)[: len(_WITH_SMALL)]) == _WITH_SMALL:
+        stream.seek(len(_WITH_SMALL))
+        shapes, joined = NotebookUnpickler(stream, (), namespace=namespace, references=references).load()
+        left = chain(small_arrays.scatter(next(left) if joined is None else joined, shapes), left)
+    return NotebookUnpickler(stream, left, namespace=namespace, references=references).load()
+
+
+def _write_header(small: SmallArrays, sink: io.BytesIO, buffers: list[memoryview]) -> None:
+    joined = small.joined()
+    if len(joined) >= OUT_OF_BAND_BYTES:
+        buffers.append(memoryview(joined))
+    sink.write(_WITH_SMALL)
+    pickle.dump((small.shapes, None if len(joined) >= OUT_OF_BAND_BYTES else joined), sink, protocol=5)
 
 
 def NAMESPACE() -> None:  # noqa: N802 - a name inside the pickle, never called
     """Stand for the receiver's namespace."""
 
 
+def BUILTINS() -> None:  # noqa: N802 - a name inside the pickle, never called
+    """Stand for the receiver's builtins."""
+
+
 def REFERENCE(kind: str, details: dict[str, Any]) -> None:  # noqa: N802 - a name inside the pickle, never called
     """Stand for an object that the receiver finds by name."""
+
+
+class _Attempt:
+    """One value on its way into bytes; another try starts from nothing."""
+
+    def __init__(
+        self, value: object, make: Callable[..., NotebookPickler], memory: Memory, most_bytes: int = 0
+    ) -> None:
+        self._value = value
+        self._make = make
+        self._memory = memory
+        self._most_bytes = most_bytes
+        self._sink = GuardedSink()
+        self._buffers: list[memoryview] = []
+
+    def run(self) -> Packed:
+        """Pickle the value; raises what its reduction raises."""
+        sink, buffers = GuardedSink(self._most_bytes), list[memoryview]()
+        self._sink, self._buffers = sink, buffers
+        small = small_arrays.gather(self._memory.tracked, self._memory)
+        if small is not None:
+            _write_header(small, sink, buffers)
+        sink.write(_PROLOGUE)
+        pickler = self._make(sink, buffers)
+        if small is not None:
+            sink.write(small.opcodes)
+            pickler.memo = pickler.memo.copy() | {id(array): (n, array) for n, array in enumerate(small.arrays, 2)}
+        pickler.dump(self._value)
+        return Packed(sink.getvalue(), tuple(buffers))
+
+    def progress(self) -> int:
+        """Return how far it is, in bytes and buffers."""
+        return self._sink.tell() + len(self._buffers)
 
 
 class NotebookPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -91,32 +174,38 @@ class NotebookPickler(cloudpickle.Pickler):  # type: ignore[misc]
         references: References,
         memory: Memory,
     ) -> None:
-        super().__init__(sink, protocol=5, buffer_callback=self._take)
+        # No method of ours: in a cycle with itself it would keep all it has seen alive, until the collector runs.
+        super().__init__(sink, protocol=5, buffer_callback=partial(_take, buffers))
         self.buffers = buffers
         self.namespace: MutableMapping[str, Any] = namespace
         self.references = references
         self.array_memory = memory
-        self.memo = {id(namespace): (0, namespace)}
+        names = vars(builtins)  # in the globals of what `exec` ran
+        self.memo = {id(namespace): (0, namespace), id(names): (1, names)}
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how one object that is not a plain builtin is reduced."""
         reference = self.references.refer(obj)
         if reference is not None:
             return REFERENCE, reference
-        if type(obj) is FunctionType and is_notebook_function(obj, self.namespace):
-            return reduce_function(obj, self.namespace)
+        if type(obj) is FunctionType:
+            return self._reduce_function(obj)
         if isinstance(obj, type):
-            return with_slots(obj, super().reducer_override(obj))
+            return by_value(obj, super().reducer_override(obj))
         reducer = reducer_for(type(obj))
         reduced = NotImplemented if reducer is None else reducer(obj, self)
         return super().reducer_override(obj) if reduced is NotImplemented else reduced
 
-    def _take(self, buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < OUT_OF_BAND_BYTES:
-            return True
-        self.buffers.append(raw)
-        return False
+    def _reduce_function(self, function: FunctionType) -> Any:
+        if is_notebook_function(function, self.namespace):
+            return reduce_function(function, self.namespace)
+        if has_own_globals(function):
+            return reduce_function(function, function.__globals__)
+        if is_dispatcher(function):
+            return reduce_dispatcher(function)
+        if is_made_by_library(function):
+            return reduce_library_function(function)
+        return super().reducer_override(function)
 
 
 class _ReferringPickler(NotebookPickler):
@@ -131,22 +220,34 @@ class NotebookUnpickler(pickle.Unpickler):
 
     def __init__(
         self,
-        data: bytes | memoryview,
-        buffers: Iterable[memoryview | bytes],
+        stream: io.BytesIO,
+        buffers: Iterable[Any],
         *,
         namespace: MutableMapping[str, Any],
         references: References,
     ) -> None:
-        super().__init__(io.BytesIO(data), buffers=buffers)
-        self._namespace = namespace
+        super().__init__(stream, buffers=buffers)
         self._references = references
+        self._globals = {"NAMESPACE": namespace, "BUILTINS": vars(builtins), "REFERENCE": references.find}
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return a global; the two names of this module are answered with this side's objects."""
+        """Return a global; the names of this module are answered with this side's objects."""
         if module_name == _MODULE:
-            return self._namespace if global_name == "NAMESPACE" else self._references.find
-        return super().find_class(module_name, global_name)
+            return self._globals[global_name]
+        try:
+            return super().find_class(module_name, global_name)
+        except (ImportError, AttributeError) as error:
+            raise Absent(module_name, global_name, error) from error
 
     def persistent_load(self, pid: Reference) -> Any:
         """Return this side's object for a reference."""
         return self._references.find(*pid)
+
+
+def _take(buffers: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """Keep a large buffer out of the pickle; return whether it goes into it."""
+    raw = buffer.raw()
+    if raw.nbytes < OUT_OF_BAND_BYTES:
+        return True
+    buffers.append(raw)
+    return False

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import io
+import logging
 from collections.abc import Callable
 from functools import cache
-from types import CellType, FrameType, GeneratorType, TracebackType
+from re import Match
+from types import CellType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel_bridge.codecs import strings, tensors
+from kernel_bridge.codecs import (
+    array_classes,
+    exceptions,
+    generators,
+    locks,
+    loggers,
+    optimizers,
+    remade,
+    strings,
+    tensors,
+)
 from kernel_bridge.codecs.functions import reduce_cached, reduce_cell
-from kernel_bridge.errors import CannotTravel
+from kernel_bridge.codecs.kinds import StaysHere, kind_of_type
 
 if TYPE_CHECKING:
     from kernel_bridge.codecs.pickler import NotebookPickler
@@ -21,7 +32,6 @@ Reducer = Callable[[Any, "NotebookPickler"], Any]
 REDUCERS: Final[list[tuple[Callable[[type], bool], Reducer]]] = []
 
 _BY_TYPE: Final[dict[type, Reducer | None]] = {}
-_ODDITIES: Final = (GeneratorType, FrameType, TracebackType)
 
 
 def reducer_for(kind: type) -> Reducer | None:
@@ -40,27 +50,35 @@ def register(accepts: Callable[[type], bool], reduce: Reducer) -> None:
     _BY_TYPE.clear()
 
 
-def _refuse_file(value: io.IOBase, _: NotebookPickler) -> Any:
-    # cloudpickle would read the whole file and hand over a StringIO; that is another thing than an open file.
-    del value
-    raise CannotTravel("an open file cannot travel")
-
-
 def _reduce_cached(function: Any, pickler: NotebookPickler) -> Any:
     return reduce_cached(function, pickler.namespace)
 
 
 def _refuse(value: object, _: NotebookPickler) -> Any:
-    raise CannotTravel(f"a {type(value).__name__} cannot travel")
+    """Refuse also what cloudpickle would send as something else: it reads a whole file and makes a StringIO of it."""
+    raise StaysHere(kind_of_type(type(value)) or type(value).__name__)
 
 
-def _is_open_file(kind: type) -> bool:
-    return issubclass(kind, io.IOBase) and not issubclass(kind, (io.StringIO, io.BytesIO))
+def _reduce_stream(value: Any, pickler: NotebookPickler) -> Any:
+    reduced = remade.reduce_closed_file(value) if remade.is_closed_file(value) else loggers.reduce_stream(value)
+    refused = reduced is NotImplemented and kind_of_type(type(value)) is not None
+    return _refuse(value, pickler) if refused else reduced
 
 
-register(lambda kind: kind in _ODDITIES, _refuse)
-register(_is_open_file, _refuse_file)
+register(remade.is_sentinel_type, lambda value, _: remade.reduce_sentinel(value))
+register(remade.is_plot_type, lambda figure, _: remade.reduce_plot(figure))
+register(exceptions.is_exception_type, lambda error, _: exceptions.reduce_exception(error))
+register(lambda kind: kind_of_type(kind) is not None, _refuse)
+register(lambda kind: kind is Match, lambda found, _: remade.reduce_match(found))
+register(loggers.is_stream_type, _reduce_stream)
+register(lambda kind: issubclass(kind, logging.Logger), lambda logger, _: loggers.reduce_logger(logger))
+register(lambda kind: issubclass(kind, logging.Handler), lambda handler, _: loggers.reduce_handler(handler))
+register(lambda kind: kind is ModuleType, lambda module, _: loggers.reduce_module(module))
+register(generators.is_generator_type, lambda value, _: generators.reduce_generator(value))
+register(optimizers.is_optimizer_type, lambda value, _: optimizers.reduce_optimizer(value))
+register(locks.is_lock_type, lambda lock, _: locks.reduce_lock(lock))
 register(lambda kind: kind is type(cache(int)), _reduce_cached)
 register(lambda kind: kind is CellType, lambda cell, _: reduce_cell(cell))
 register(tensors.is_tensor_type, tensors.reduce_tensor)
+register(array_classes.is_array_class, array_classes.reduce_array_class)
 register(strings.is_array_type, strings.reduce_string_array)

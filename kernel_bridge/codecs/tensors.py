@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel_bridge.codecs.arrays import Spot
+from kernel_bridge.codecs.arrays import Spot, extent, is_array_type, start
 from kernel_bridge.errors import CannotTravel
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ def reduce_tensor(tensor: Any, pickler: NotebookPickler) -> Any:
     """
     if tensor.grad_fn is not None:
         raise CannotTravel("a tensor that carries an autograd graph cannot travel; use its .detach()")
-    module = sys.modules["torch"]
-    if tensor.layout is not module.strided or tensor.is_quantized or tensor.device.type not in {"cpu", "cuda"}:
-        return NotImplemented
-    if tensor.is_conj() or tensor.is_neg():
+    if not _is_plain(tensor):
         return NotImplemented
     source, storage = _storage_of(tensor, pickler)
     offset, strides = source.storage_offset(), source.stride()
@@ -99,6 +97,28 @@ def storage_key(tensor: Any) -> int:
         return id(tensor)
 
 
+def memory_of(owner: Any) -> int:
+    """Return what an array's memory and a tensor over it have in common; the owner's id for anything else."""
+    if is_array_type(type(owner)):
+        return start(owner)
+    return storage_key(owner) if isinstance(owner, sys.modules["torch"].Tensor) else id(owner)
+
+
+def storages_of_arrays(tensors: Iterable[Any], arrays: Iterable[Any]) -> dict[int, _Storage]:
+    """Return the storages, by their keys, of tensors that are made over the memory of some arrays."""
+    extents = [extent(array) for array in arrays if not array.dtype.hasobject]
+    found: dict[int, _Storage] = {}
+    for tensor in tensors:
+        key = storage_key(tensor)
+        if key in found or not _is_plain(tensor) or tensor.device.type != "cpu":
+            continue
+        storage = tensor.untyped_storage()
+        low, high = key, key + storage.nbytes()
+        if any(first < high and low < last for first, last in extents):
+            found[key] = _Storage(storage, device_of(tensor))
+    return found
+
+
 def spot(tensor: Any) -> Spot:
     """Return where a tensor lies; one without a storage lies by itself."""
     try:
@@ -127,10 +147,17 @@ class _Storage:
     def __init__(self, storage: Any, device: str) -> None:
         module = sys.modules["torch"]
         flat = module.empty(0, dtype=module.uint8, device=storage.device).set_(storage, 0, (storage.nbytes(),), (1,))
-        self._reduced = load_storage, (flat.cpu().numpy(), device)
+        self.array = flat.cpu().numpy()
+        self._device = device
 
     def __reduce__(self) -> Any:
-        return self._reduced
+        return load_storage, (self.array, self._device)
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Whether a tensor is dense memory of the processor or a card, to be read as it lies there."""
+    plain = tensor.layout is sys.modules["torch"].strided and not tensor.is_quantized
+    return plain and tensor.device.type in {"cpu", "cuda"} and not tensor.is_conj() and not tensor.is_neg()
 
 
 def _storage_of(tensor: Any, pickler: NotebookPickler) -> tuple[Any, _Storage]:

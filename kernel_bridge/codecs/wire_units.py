@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from kernel_bridge.codecs.arena import Arena
+from kernel_bridge.codecs.chunks import PATCHED_FROM_BYTES, History, apply, changed_bytes, marks_of, patch_bytes
 from kernel_bridge.codecs.units import PackedUnit, ReceivedUnit
 from kernel_bridge.errors import BadRequest, NotFound, TooLarge
 from kernel_bridge.protocol.blobs import ARENA_DIGEST_LENGTH, BufferRef, UnitHead
@@ -34,9 +35,15 @@ class Source(Protocol):
     def get(self, ref: BufferRef, inline: Sequence[Buffer]) -> memoryview:
         """Return the bytes as writable memory of our own; `inline` are the buffers of the message."""
 
+    def release(self) -> None:
+        """Give back what was brought home, where the other end would keep it."""
+
 
 class BlobStore(Protocol):
     """Immutable bytes by their BLAKE3."""
+
+    def has(self, digest: str) -> bool:
+        """Tell whether these bytes are stored."""
 
     def put(self, data: Buffer, digest: str = "") -> str:
         """Store the bytes (`digest`: their xxh3_128 where it is known); return their BLAKE3 in hex."""
@@ -48,10 +55,13 @@ class BlobStore(Protocol):
 class BufferSender:
     """Chooses how each buffer of one message travels; `inline` collects the message's own. One sender a message."""
 
-    def __init__(self, *, arena: Arena | None = None, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self, *, arena: Arena | None = None, blobs: BlobStore | None = None, history: History | None = None
+    ) -> None:
         self.inline: list[Buffer] = []
         self._arena = arena
         self._blobs = blobs
+        self._history = history
         self._inline_bytes = 0
 
     def put(self, data: Buffer, digest: str = "") -> BufferRef:
@@ -63,8 +73,26 @@ class BufferSender:
             except OSError:  # the arena is full, or gone: the other ways still work
                 self._arena = None
         if self._blobs is not None and (view.nbytes >= BLOB_FROM_BYTES or not self._fits(view)):
-            return BufferRef(view.nbytes, digest=self._blobs.put(view, digest))
+            return self._put_blob(view, digest, self._blobs)
         return self._put_inline(view)
+
+    def _put_blob(self, view: memoryview, digest: str, blobs: BlobStore) -> BufferRef:
+        """Store the bytes, or only what has changed since they were last stored."""
+        history = self._history
+        if history is None or view.nbytes < PATCHED_FROM_BYTES:
+            return BufferRef(view.nbytes, digest=blobs.put(view, digest))
+        marks = marks_of(view)
+        patch = history.nearest(marks, view.nbytes)
+        if patch is not None and not blobs.has(patch.base):  # it may have been cleared away since
+            history.forget(patch.base)
+            patch = None
+        if patch is None:
+            name = blobs.put(view, digest)
+            history.note(name, marks, view.nbytes)
+            return BufferRef(view.nbytes, digest=name)
+        if not patch.chunks:
+            return BufferRef(view.nbytes, digest=patch.base)
+        return BufferRef(view.nbytes, digest=blobs.put(changed_bytes(view, patch)), patch=patch)
 
     def _put_inline(self, view: memoryview) -> BufferRef:
         if not self._fits(view):
@@ -78,11 +106,20 @@ class BufferSender:
 
 
 class BufferReceiver:
-    """Brings buffers home, wherever they are."""
+    """Brings buffers home, wherever they are. `taken` collects the arena's files that were."""
 
-    def __init__(self, *, arena: Arena | None = None, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        arena: Arena | None = None,
+        blobs: BlobStore | None = None,
+        history: History | None = None,
+        taken: set[str] | None = None,
+    ) -> None:
         self._arena = arena
         self._blobs = blobs
+        self._history = history
+        self._taken = set() if taken is None else taken
 
     def get(self, ref: BufferRef, inline: Sequence[Buffer]) -> memoryview:
         """Return the bytes as writable memory of our own; raises NotFound or BadRequest."""
@@ -91,10 +128,32 @@ class BufferReceiver:
         if len(ref.digest) == ARENA_DIGEST_LENGTH:
             if self._arena is None:
                 raise NotFound("A value lies in a shared arena that is not on this host.")
-            return self._arena.map(ref.digest, ref.size_bytes)
+            mapped = self._arena.map(ref.digest, ref.size_bytes)
+            self._taken.add(ref.digest)
+            return mapped
         if self._blobs is None:
             raise NotFound("A value lies in the blob service, which cannot be reached from here.")
-        return self._blobs.get(ref.digest, ref.size_bytes)
+        return self._get_blob(ref, self._blobs)
+
+    def release(self) -> None:
+        """Remove the files that were brought home: whoever has mapped one keeps it, and its memory is used again.
+
+        Call it when no message is on its way that could name one of them.
+        """
+        if self._arena is not None:
+            self._arena.release(self._taken)
+        self._taken.clear()
+
+    def _get_blob(self, ref: BufferRef, blobs: BlobStore) -> memoryview:
+        if ref.patch is not None:
+            changed = blobs.get(ref.digest, patch_bytes(ref.patch, ref.size_bytes))
+            whole = blobs.get(ref.patch.base, ref.size_bytes)
+            apply(ref.patch, changed, whole)
+            return whole
+        whole = blobs.get(ref.digest, ref.size_bytes)
+        if self._history is not None and ref.size_bytes >= PATCHED_FROM_BYTES:
+            self._history.note(ref.digest, marks_of(whole), ref.size_bytes)
+        return whole
 
 
 def pack_units(units: Sequence[PackedUnit], sink: Sink) -> tuple[UnitHead, ...]:

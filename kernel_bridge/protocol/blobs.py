@@ -15,16 +15,32 @@ BLOB_DIGEST_LENGTH: Final = 64  # blake3: names what leaves the host or is store
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Which chunks of a blob, by their numbers, are other than in the blob `base`."""
+
+    base: str
+    chunk_bytes: int
+    chunks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BufferRef:
     """Where the bytes are: `inline` is an index into the message's buffers; else `digest` names a file or a blob.
 
     A digest of 32 digits (xxh3_128) is a file of that name in the session's arena, a directory both ends share; one of
-    64 digits (BLAKE3) is a blob at `/v1/blobs/DIGEST`.
+    64 digits (BLAKE3) is a blob at `/v1/blobs/DIGEST`. With a patch, that blob is its chunks one after another, and the
+    bytes are those of the patch's base with these chunks in their places.
     """
 
     size_bytes: int
     inline: int | None = None
     digest: str = ""
+    patch: Patch | None = None
+
+    @property
+    def moved_bytes(self) -> int:
+        """How many bytes travel: of a patch, its chunks."""
+        return self.size_bytes if self.patch is None else len(self.patch.chunks) * self.patch.chunk_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,25 @@ The request's and the reply's `metadata["cellburst"]` hold a CellRequest and a C
 `*_request` is answered by the `*_reply` of the same name whose parent it is.
 
 container asks  page_request {names}      -> page_reply {units, missing, refused: {name: why}}
-                file_request {path}       -> file_reply {file: FileRef | null, why}
+                file_request {path, more} -> file_reply {file: FileRef | null, more: [FileRef], why}
+                list_request {path, name, tree}  -> list_reply {folders: [FolderList]}
+                version_request {module}  -> version_reply {requirement}: what the notebook has of it, as `numpy==2.4.6`
                 package_request {module}  -> package_reply {layers, modules: [FileRef], why}
-notebook asks   fetch_request {key}       -> fetch_reply {unit: UnitHead | null, why}
-                get_file_request {path}   -> get_file_reply {file: FileRef | null, why}
-                state_request {}          -> state_reply {names: {name: type} of what lives remotely only}
+                package_request {requirements}  -> the same: what `%pip install` names
+                source_request {name}     -> source_reply {text}: of a cell, for a traceback
+                (`name`: where the folder is too full to be listed, only this one; `tree`: the folders below it too)
+notebook asks   fetch_request {key, data_only}  -> fetch_reply {unit: UnitHead | null, why}
+                get_file_request {path}   -> get_file_reply {files: [FileRef], why}: a file, or those of a folder
+                file_piece_request {path, offset, size_bytes, mtime_ns}  -> file_piece_reply {data: BufferRef, why}
+                state_request {}          -> state_reply {names: {name: type} of what lives remotely only,
+                                             lost: {name: why} of what a save would lose now}; {busy} while a cell runs
 container, agent  save_request / save_reply, blob_get_request / blob_get_reply, blob_put_request / blob_put_reply
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal, NamedTuple
 
 from kernel_bridge.protocol.blobs import BufferRef, UnitHead
 
@@ -37,13 +44,45 @@ class ManifestChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRef:
-    """A file below the notebook's folder, with a relative path in forward slashes; without `data` it stayed there."""
+    """A file below the notebook's folder, with a relative path in forward slashes.
+
+    Without `data` its content did not travel: it is what the other side has (`digest` says which), or it stayed.
+    """
 
     path: str
     size_bytes: int
     digest: str = ""  # xxh3_128 of the content
     data: BufferRef | None = None
     deleted: bool = False
+    kind: Literal["file", "folder", "link"] = "file"
+    target: str = ""  # of a link
+    mode: int = 0  # its permissions; 0: not said
+    mtime_ns: int = 0  # 0: not said
+
+
+class FileEntry(NamedTuple):
+    """A name in a folder of the notebook's. Not a dataclass: there may be thousands, and they travel as lists."""
+
+    name: str
+    kind: str = "file"  # "folder", "link"
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    mode: int = 0o644
+    target: str = ""  # of a link
+    why: str = ""  # why the content does not travel; empty for what does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderList:
+    """What lies in a folder of the notebook's; `path` is relative to the notebook's own, which is empty.
+
+    `whole`: these are all; else the folder holds more than it was worth to list.
+    """
+
+    path: str
+    exists: bool = True
+    whole: bool = True
+    entries: tuple[Any, ...] = ()  # each the values of a FileEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +94,23 @@ class CellRequest:
     units: tuple[UnitHead, ...] = ()
     may_change: tuple[str, ...] = ()  # delivered names the cell may reach: compared afterwards
     check_all: bool = False  # the cell is dynamic: compare every delivered name
+    imports: tuple[str, ...] = ()  # modules the cell uses as attributes of their packages
+    unlisted: tuple[str, ...] = ()  # what a dynamic cell does not see in `globals()`: it cannot travel, or must not
     out: tuple[str, ...] | None = None  # bring home only these
     leave: tuple[str, ...] = ()  # keep these remote whatever their size
     release: tuple[str, ...] = ()  # handles nobody holds any more
     writeback_limit_bytes: int = 0
     layers: tuple[str, ...] = ()  # package layers, in the order of their making
     modules: tuple[FileRef, ...] = ()  # local modules by content; paths relative to the module root
-    files: tuple[FileRef, ...] = ()  # files the cell names and the container lacks
+    files: tuple[FileRef, ...] = ()  # the cell names them, or they changed: without data, what is there is out of date
+    folders: tuple[FolderList, ...] = ()  # the container has shown them, and they changed
     timeout_s: float | None = None
+    number: int = 0  # the cell's number in the notebook, for its tracebacks; 0: it has none
+    may_draw: bool = False  # the cell may use the libraries' own random generators
     want_result: bool = True  # send the value of the last expression home
     shared_arena: bool = False  # the notebook reads the session's arena; else large buffers come home as blobs
+    data_only: bool = False  # the notebook takes plain data alone; what is more stays, as a handle
+    needed: tuple[str, ...] = ()  # of what comes along: without it the cell is not run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,3 +146,9 @@ class CellReply:
 
 
 RESULT_NAME: Final = "_cellburst_result"
+
+# Under this name travel the states of the libraries' own random generators, which no name of the user's holds.
+RANDOM_NAME: Final = "_cellburst_random"
+
+# The variable that holds a notebook's `on_wake` functions by name. It travels and is kept like any other.
+ON_WAKE_NAME: Final = "_cellburst_on_wake"

@@ -27,6 +27,7 @@ class ContainerConfig:
     work_dir: str  # the session's private working directory
     notebook_directory: str = ""  # the absolute path at which the working directory appears, where it can
     state_dir: str = ""  # where hibernation saves and from where waking restores
+    again: bool = False  # it takes the place of one that hibernated or was lost
     arena_dir: str = ""  # shared with the notebook when it is on this host
     exit_file: str = ""  # written when the container ends: {"cause": ..., "ended_at_s": ...}
     log_file: str = ""

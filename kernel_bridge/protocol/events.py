@@ -31,6 +31,9 @@ class SessionChanged:
     rate_microusd_per_h: int = 0  # while it has a container
     pinned_until_s: float | None = None  # epoch seconds
     kept_names: tuple[str, ...] = ()  # hibernated: what its state holds
+    kept_bytes: int = 0
+    kept_until_s: float | None = None
+    lost: tuple[str, ...] = ()  # names that could not be saved, or whose time is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ agent   ── AgentHello, Heartbeat, ChildEnded, Saved ──► control plane 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from kernel_bridge.protocol.sessions import SessionInfo
@@ -66,6 +66,7 @@ class PeerUp:
     stream: str
     received: int = 0
     epoch: str = ""  # to the client: which namespace answers
+    packages: dict[str, str] = field(default_factory=dict)  # to the client: versions of those whose values travel
     session: SessionInfo | None = None  # to the client
 
 
@@ -103,6 +104,7 @@ class AgentHello:
     received: int = 0
     busy: bool = False
     outbox_messages: int = 0  # kept until the notebook acknowledges them
+    packages: dict[str, str] = field(default_factory=dict)  # versions of those whose values travel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,3 +116,7 @@ class SessionInfo:
     pinned_until_s: float | None = None
     new: bool = False  # opened by this very request
     kept_names: tuple[str, ...] = field(default=())  # hibernated: what its state holds
+    kept_bytes: int = 0  # and how much of a disk that is
+    kept_until_s: float | None = None  # and until when, in epoch seconds
+    lost: dict[str, str] = field(default_factory=dict)  # what the last hibernation could not save, or expired: why
+    unsaved: str = ""  # why its state could not be saved when that was last tried: its container stays

@@ -70,7 +70,7 @@ def _value(hint: Any, data: Any, where: str) -> Any:
         return _union(arguments, data, where)
     if origin in (tuple, list, frozenset):
         return _sequence(origin, arguments, data, where)
-    if origin is not None and issubclass(origin, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(data, Mapping):
             raise BadRequest(f"{where} wants an object, not {type(data).__name__}.")
         return {key: _value(arguments[1], item, where) for key, item in data.items()}
