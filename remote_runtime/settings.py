@@ -56,6 +56,7 @@ class Settings:
     pids: int = DEFAULTS.pids
     disk_bytes: int = DEFAULTS.disk_bytes
     disk_reserve_bytes: int = DEFAULTS.disk_reserve_bytes
+    hibernated_kept_s: float = DEFAULTS.hibernated_kept_s
     unused_kept_s: float = DEFAULTS.unused_kept_s
     records_kept_s: float = DEFAULTS.records_kept_s
     blob_budget_bytes: int = DEFAULTS.blob_budget_bytes
@@ -91,6 +92,7 @@ class Settings:
             pids=int(_number(env, "CELLBURST_PIDS", DEFAULTS.pids)),
             disk_bytes=_size(env, "CELLBURST_DISK", DEFAULTS.disk_bytes),
             disk_reserve_bytes=_size(env, "CELLBURST_DISK_RESERVE", DEFAULTS.disk_reserve_bytes),
+            hibernated_kept_s=_number(env, "CELLBURST_STATE_KEPT_S", DEFAULTS.hibernated_kept_s),
             unused_kept_s=_number(env, "CELLBURST_UNUSED_KEPT_S", DEFAULTS.unused_kept_s),
             records_kept_s=_number(env, "CELLBURST_RECORDS_KEPT_S", DEFAULTS.records_kept_s),
             blob_budget_bytes=_size(env, "CELLBURST_BLOB_BUDGET", DEFAULTS.blob_budget_bytes),

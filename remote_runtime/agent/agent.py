@@ -75,6 +75,7 @@ class Agent:
         self._last_word: Saved | None = None  # what the control plane was not there to hear
         self._ended = asyncio.Event()
         self._ready = asyncio.Event()
+        self._born = asyncio.Event()  # there is a child
         self._child_answered = False  # the one that runs now
         self._cause = "stopped"
         self._group = asyncio.TaskGroup()
@@ -148,6 +149,9 @@ class Agent:
                 self._cell, self._line.busy = head.header, True
                 self._disk.cell_began()
                 began = True
+        elif channel == STATE and self._cell is not None and glance(body).header.get("msg_type") == "state_request":
+            self._line.send(encode(_reply(decode(body), {"busy": True})))  # the child would answer after the cell
+            return
         if self._child is None:
             self._early.append(body)
         else:
@@ -233,7 +237,8 @@ class Agent:
     def _cell_ids(self) -> dict[str, str]:
         return {"cell_id": str(self._cell.get("msg_id", "")) if self._cell else ""}
 
-    def _child_ready(self, _message: Message) -> None:
+    def _child_ready(self, message: Message) -> None:
+        self._line.epoch = str(message.content.get("epoch", self._line.epoch))  # another where nothing could be read
         self._child_answered = True
         self._ready.set()
 
@@ -264,16 +269,30 @@ class Agent:
         message = decode(body)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._child.expect(message.id, future)
-        self._line.send([body])
+        if message.type in ("blob_get_request", "blob_put_request"):
+            self._serve_blob(message)
+        else:
+            self._line.send([body])
         try:
-            return await asyncio.wait_for(future, DEFAULTS.page_timeout_s)
+            # A running cell's notebook waits for it, and answers however long that takes.
+            return await asyncio.wait_for(future, None if self._is_busy() else DEFAULTS.page_timeout_s)
         except TimeoutError:
             return None
 
     async def _hibernate(self) -> None:
         saved = await self._save()
-        if saved is not None:
-            self._line.tell(saved)
+        if saved is None and await self._has_another_child():
+            saved = await self._save()
+        if saved is None:
+            saved = Saved(names=(), lost={}, size_bytes=0, epoch=self._line.epoch, failed="its process ended meanwhile")
+        self._line.tell(saved)
+
+    async def _has_another_child(self) -> bool:
+        """Wait for the child that takes the place of one that ended while it saved; False when none comes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DEFAULTS.start_timeout_s):
+                await self._born.wait()
+        return self._born.is_set()
 
     async def _save(self) -> Saved | None:
         """Have the child save its namespace; a cell that still runs is interrupted first."""
@@ -319,6 +338,7 @@ class Agent:
             if event["event"] == "spawned":
                 self._child = ChildLink(descriptors, event["pid"], self._from_child, self._from_pipes)
                 self._valve.attach(self._child)
+                self._born.set()
                 for body in self._early:
                     self._child.send(body)
                 self._early.clear()
@@ -331,6 +351,7 @@ class Agent:
         self._killed_for = ""
         if self._child is not None:
             self._valve.attach(None)
+            self._born.clear()
             self._child.close()
             self._child = None
         if self._saved is not None and not self._saved.done():

@@ -9,19 +9,35 @@ import re
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
+from uuid import uuid4
 
+from kernel_bridge.capture.analysis import MODULE_NAMES
+from kernel_bridge.capture.finalizers import hush_last
 from kernel_bridge.capture.mirror import Mirror
+from kernel_bridge.capture.randomness import RandomStates, module_of
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import Export, PackedUnit
 from kernel_bridge.codecs.wire_units import BufferSender, Source, pack_units
 from kernel_bridge.errors import CellburstError
 from kernel_bridge.protocol.blobs import UnitHead
-from kernel_bridge.protocol.cells import METADATA_KEY, RESULT_NAME, CellReply, CellRequest, FileRef, HandleHead
+from kernel_bridge.protocol.cells import (
+    METADATA_KEY,
+    RANDOM_NAME,
+    RESULT_NAME,
+    CellReply,
+    CellRequest,
+    FileRef,
+    HandleHead,
+)
 from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.wire import to_wire
+from remote_runtime.agent.after_import import AfterImport
 from remote_runtime.agent.files import WorkDirectory
 from remote_runtime.agent.kernel_host import HostedKernel
 from remote_runtime.agent.packages import NotebookFinder, link_layers
@@ -65,7 +81,8 @@ class CellRunner:
         self._source = source
         self._module_dir = module_dir
         self._stayed: dict[str, str] = {}  # name -> key of the handle it is known by
-        self._handle_number = 0
+        self._random = RandomStates()
+        self._imports = AfterImport()
         self._prepare_s = 0.0
         self.epoch = ""
 
@@ -75,23 +92,31 @@ class CellRunner:
         manifest = request.manifest
         self._pager.begin(header, manifest)
         self._references.release(request.release)
+        self._mirror.sends_data_only = request.data_only
         self._forget((*manifest.available, *manifest.gone))
         self._namespace.builtins.refresh(self._pager.names() & vars(builtins).keys())
         self._namespace.install_builtins()
         link_layers(request.layers)
         self.write_modules(request.modules, inline)
         self._finder.forget()
-        for file in request.files:
-            if file.data is not None:
-                self._work.deliver(file, self._source.get(file.data, inline))
-        with self._namespace.plain():
+        self._work.begin(request, header, lambda ref: self._source.get(ref.data, inline) if ref.data else b"")
+        with self._namespace.plain(), self._mirror.held():
             report = self._pager.take([to_wire(head) for head in request.units], inline)
         for failure in report.failures:
-            raise CellburstError(f"{', '.join(failure.names)} could not be rebuilt in the container: {failure.reason}.")
+            reason = failure.reason + self._notebooks_version(failure.needs)
+            # The cell may make what is lost again, or an `on_wake` function; the rest it may never touch.
+            if failure.lost or set(request.needed).isdisjoint(failure.names):
+                self._pager.refuse(failure.names, reason)
+                continue
+            raise CellburstError(f"{', '.join(failure.names)} could not be rebuilt in the container: {reason}.")
+        if request.may_draw:
+            self._set_random_states()
         if request.check_all:
             self._pager.restore_all()
+        _import(request.imports)
+        if request.check_all:
+            self._namespace.look_through(unlisted=frozenset(request.unlisted))
         self._pager.paged.names.clear()
-        self._work.begin()
         self._prepare_s = time.perf_counter() - started_s
 
     async def run(self, code: str, content: dict[str, Any]) -> tuple[dict[str, Any], float]:
@@ -103,6 +128,8 @@ class CellRunner:
     def collect(self, request: CellRequest, sender: BufferSender, run_s: float) -> CellReply:
         """Find what the cell changed and put it on its way home."""
         home = _Home()
+        self._source.release()  # before anything is put on its way home: it may have the content of what came
+        self._namespace.look_through(None)
         with self._namespace.plain():
             deleted = self._deleted()
             extra = self._bind_extras(request)
@@ -111,7 +138,7 @@ class CellRunner:
             finally:
                 for name in extra:
                     dict.pop(self._namespace, name, None)
-                self._mirror.drop(extra)
+                self._mirror.drop([*extra, *deleted])  # not before: what it was may have another name now
         heads = self._pack(home, sender)
         result = next((head for head in heads if RESULT_NAME in head.names), None)
         handles = tuple(self._keep(name, why, extra) for name, why in home.handles.items())
@@ -129,6 +156,12 @@ class CellRunner:
             run_s=run_s,
         )
 
+    def _notebooks_version(self, module: str) -> str:
+        """Say what of a module the notebook has, for a value that this side could not rebuild for want of it."""
+        reply = self._pager.ask("version_request", {"module": module}) if module else None
+        wanted = str(reply.content.get("requirement", "")) if reply is not None else ""
+        return f'; the notebook has {wanted}: `.pip_install("{wanted}")` puts that into an image' if wanted else ""
+
     def _pack(self, home: _Home, sender: BufferSender) -> tuple[UnitHead, ...]:
         """Put units on their way; those that find none stay, and the notebook gets handles."""
         heads: list[UnitHead] = []
@@ -143,10 +176,12 @@ class CellRunner:
 
     def _files(self, request: CellRequest, sender: BufferSender, home: _Home) -> tuple[FileRef, ...]:
         try:
-            return self._work.changes(sender, request.writeback_limit_bytes)
+            files, notices = self._work.changes(sender, request.writeback_limit_bytes)
         except (CellburstError, OSError) as error:
             home.notices.append(f"files the cell wrote could not be sent: {error}")
             return ()
+        home.notices += notices
+        return files
 
     def nothing_home(self, error: BaseException, run_s: float) -> CellReply:
         """Answer a cell whose changes could not be collected; the values stay here, and the next cell tries again."""
@@ -164,14 +199,15 @@ class CellRunner:
     def user_names(self) -> list[str]:
         """Return the names the user's code bound, in the order of their binding."""
         hidden = self._kernel.hidden_names
+        bound = set() if self._kernel.underscore_is_mine else {"_"}
         # A copy, made in one step: threads that a cell left behind bind names meanwhile.
         return [
             name
             for name, value in dict.copy(self._namespace).items()
             if hidden.get(name, _MISSING) is not value
             and isinstance(name, str)
-            and not (name.startswith("__") and name.endswith("__"))
-            and not _HISTORY.match(name)
+            and name not in MODULE_NAMES
+            and (name in bound or not _HISTORY.match(name))
         ]
 
     def remote_only(self) -> list[str]:
@@ -202,13 +238,12 @@ class CellRunner:
         with self._namespace.plain():
             self._mirror.retire(names)
         for name in names:
-            dict.pop(self._namespace, name, None)
+            hush_last(dict.pop(self._namespace, name, None))
             self._stayed.pop(name, None)
 
     def _deleted(self) -> list[str]:
-        known = self._mirror.shared_names() | self._stayed.keys()
+        known = self._mirror.shared_names() | self._stayed.keys() | self._pager.dropped
         gone = [name for name in known if name not in self._namespace and not self._is_saved(name)]
-        self._mirror.drop(gone)
         for name in gone:
             self._stayed.pop(name, None)
         return sorted(name for name in gone if name not in (RESULT_NAME, _EXCEPTION_NAME))
@@ -219,16 +254,26 @@ class CellRunner:
     def _bind_extras(self, request: CellRequest) -> list[str]:
         """Bind the last expression's value and the exception under names of ours: they may share objects."""
         outcome = self._kernel.outcome
-        extra = {}
+        extra: dict[str, Any] = {}
         if outcome is not None:
             if request.want_result and outcome.result is not None:
                 extra[RESULT_NAME] = outcome.result
             error = outcome.error_in_exec
             if error is not None:
                 extra[_EXCEPTION_NAME] = error.with_traceback(None)
+        if request.may_draw and (states := self._random.changed()):
+            extra[RANDOM_NAME] = states
         for name, value in extra.items():
             dict.__setitem__(self._namespace, name, value)
         return list(extra)
+
+    def _set_random_states(self) -> None:
+        states = dict.pop(self._namespace, RANDOM_NAME, None)
+        if states is not None:
+            self._mirror.drop([RANDOM_NAME])
+            for library in self._random.put(states):
+                self._imports.wait(module_of(library), partial(self._random.put, {library: states[library]}))
+        self._random.begin()
 
     def _export(self, request: CellRequest, extra: list[str], home: _Home) -> None:
         candidates = [*self._candidates(request), *extra]
@@ -236,7 +281,7 @@ class CellRunner:
         home.handles |= {name: "--leave" for name in candidates if name in leave}
         wanted = [name for name in candidates if name not in leave]
         if request.out is not None:
-            kept = set(request.out) | set(extra)
+            kept = {name for name in wanted if name in request.out or self._is_module(name)}.union(extra)
             home.handles |= {
                 name: "not in --out" for name in wanted if name not in kept and not self._mirror.is_current(name)
             }
@@ -257,7 +302,10 @@ class CellRunner:
         if self._mirror.is_current(name):
             return reachable
         key = self._stayed.get(name)
-        return key is None or self._references.key_of(dict.get(self._namespace, name)) != key
+        return key is None or not self._references.holds(key, dict.get(self._namespace, name))
+
+    def _is_module(self, name: str) -> bool:
+        return isinstance(dict.get(self._namespace, name), ModuleType)
 
     def _sort(self, export: Export, home: _Home) -> None:
         home.units += export.units
@@ -268,10 +316,9 @@ class CellRunner:
 
     def _keep(self, name: str, why: str, extra: list[str]) -> HandleHead:
         value = self._extra_value(name) if name in extra else dict.get(self._namespace, name)
-        key = self._references.key_of(value)
-        if key is None:
-            self._handle_number += 1
-            key = f"{self.epoch}-{self._handle_number}"
+        key = self._references.key_of(value) or self._stayed.get(name, "")
+        if not self._references.holds(key, value):
+            key = f"{self.epoch}-{uuid4().hex[:12]}"  # no number: a woken container would count anew
             self._references.keep(value, key, name=name, reason=why)
         if name not in extra:
             self._mirror.drop([name])
@@ -291,6 +338,13 @@ class CellRunner:
     def _extra_value(self, name: str) -> object:
         outcome = self._kernel.outcome
         return outcome.result if outcome is not None and name == RESULT_NAME else None
+
+
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in sys.modules:
+            with suppress(Exception):  # a module's own code may raise anything; using it says what is missing
+                importlib.import_module(name)
 
 
 def reply_metadata(reply: CellReply) -> dict[str, Any]:

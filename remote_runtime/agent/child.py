@@ -16,55 +16,41 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from kernel_bridge.capture.mirror import Mirror
-from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import AcceptReport
 from kernel_bridge.codecs.arena import Arena
+from kernel_bridge.codecs.guard import GUARD
 from kernel_bridge.codecs.units import ReceivedUnit
-from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender, pack_units
-from kernel_bridge.errors import CannotTravel, CellburstError, NotFound
-from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, FileRef
+from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender
+from kernel_bridge.errors import CellburstError, NotFound
+from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, FileRef, FolderList
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.messages import IOPUB, SHELL, STATE, Buffer, Message, new_header
-from kernel_bridge.protocol.wire import from_wire, to_wire
+from kernel_bridge.protocol.wire import from_wire
+from remote_runtime.agent.answers import Answers, text_of
 from remote_runtime.agent.blobs import AgentBlobs
 from remote_runtime.agent.cell import CellRunner, enter, reply_metadata
 from remote_runtime.agent.container_log import begin_child
+from remote_runtime.agent.file_hooks import FileHooks
 from remote_runtime.agent.files import WorkDirectory
+from remote_runtime.agent.hibernation import Hibernation
+from remote_runtime.agent.kept import KeptTable
 from remote_runtime.agent.kernel_host import HostedKernel
+from remote_runtime.agent.notebook_folder import NotebookFolder
 from remote_runtime.agent.packages import NotebookFinder, link_layers
 from remote_runtime.agent.pager import Pager
+from remote_runtime.agent.pip_magic import PipMagic
 from remote_runtime.agent.pipe import Pipe
-from remote_runtime.agent.saved import SavedState, describe_names
-from remote_runtime.agent.secrets import KIND as SECRET
-from remote_runtime.agent.secrets import SavingTable, SecretTexts, secrets_of
+from remote_runtime.agent.placeholders import Placeholders
+from remote_runtime.agent.secrets import SecretTexts, secrets_of
+from remote_runtime.agent.sources import SourceCache
 from remote_runtime.agent.streams import Batcher, CellStream
 
 log = logging.getLogger("cellburst.child")
-
-_FETCHED: Final = "_cellburst_fetched"
-
-
-class KeptTable(ReferenceTable):
-    """The values this container keeps; one that was saved comes back when its handle is used."""
-
-    saved: SavedState | None = None
-    texts = SecretTexts({})
-
-    def find(self, kind: str, details: dict[str, Any]) -> object:
-        """Return this side's object for a name, or a saved text with the secrets of now; raises NotFound."""
-        return self.texts.find(details) if kind == SECRET else super().find(kind, details)
-
-    def resolve(self, key: str) -> object:
-        """Return the value of a handle; raises NotFound when it is lost."""
-        if key not in self.kept() and self.saved is not None:
-            self.saved.restore_handle(key)
-        return super().resolve(key)
 
 
 class Child:
@@ -76,41 +62,51 @@ class Child:
         self._pipe = Pipe(sock, agent_socket=agent_socket(config))
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
         self._running = False
+        self._preparing = False  # values are rebuilt, which may import
         self._timed_out = False
         self._streams: list[CellStream] = []
         self._namespace = kernel.namespace
         self._references = KeptTable(session=config.session_id, place=_place(config))
-        self._references.texts = texts = SecretTexts(secrets_of(config))
-        self._stays_here = texts.why_not_home if texts else None
-        self._mirror = Mirror(self._namespace, references=self._references, why_not=self._stays_here)
-        # On the disk there are references instead: what cannot be one is not saved.
-        saving = partial(SavingTable, texts) if texts else ReferenceTable
-        why_not = texts.why_not_on_disk if texts else None
-        self._saved = SavedState(config.state_dir, self._namespace, self._mirror, self._references, why_not, saving)
-        self._references.saved = self._saved
+        self._references.texts = SecretTexts(secrets_of(config))
+        why_not = self._references.why_not_home
+        self._mirror = Mirror(self._namespace, references=self._references, why_not=why_not)
+        self._hibernation = Hibernation(config, kernel, self._mirror, self._references)
         self._arena = Arena(config.arena_dir)
         self._blobs = AgentBlobs(self._pipe, self._arena)
         source = BufferReceiver(arena=self._arena, blobs=self._blobs)
         self._source = source
-        self._pager = Pager(self._pipe, source, self._accept, self._saved)
-        self._work = WorkDirectory(Path(directory), self._fetch_file)
+        self._pager = Pager(self._pipe, source, self._accept, self._hibernation.saved)
+        view = NotebookFolder(Path(directory), placeholders(config, directory), self._list_folder)
+        self._work = WorkDirectory(view, self._fetch_file)
+        self._hooks = FileHooks(view, self._work.bring, lambda: self._running)
         self._finder = NotebookFinder(self._fetch_package)
         module_dir = Path(config.work_dir).parent / "modules"
         self._cells = CellRunner(
             kernel, self._mirror, self._references, self._pager, self._work, self._finder, source, module_dir
         )
         sys.path.insert(0, str(module_dir))
+        self._answers = Answers(
+            self._namespace,
+            self._references,
+            self._work,
+            self._cells,
+            self._hibernation,
+            self._sender,
+            self._pipe.send,
+        )
 
     def run(self) -> None:
         """Serve until the agent is gone."""
         self._replace_streams()
         self._kernel.attach(self._publish_in_order, self._pipe.ask)
-        self._namespace.attach(self._pager.page, self._pager.names)
+        self._namespace.attach(self._pager)
         self._cells.epoch = self._config.epoch
-        self._saved.load()
         sys.meta_path.append(self._finder)
+        PipMagic(self._pager.ask, self._link).register(self._kernel.shell)
+        SourceCache(self._pager.source_of).install()
         link_layers(self._config.layers)
-        self._work.watch()
+        self._cells.epoch = self._hibernation.wake(self._config.epoch)
+        self._hooks.install()
         signal.signal(signal.SIGINT, self._interrupted)
         with asyncio.Runner() as runner:
             runner.run(self._serve())
@@ -138,7 +134,7 @@ class Child:
 
     async def _handle(self, message: Message) -> None:
         if message.channel == STATE:
-            self._handle_state(message)
+            self._answers.give(message, self._pager.lock)
         elif message.type == "execute_request":
             await self._execute(message)
         elif message.type in self._kernel.shell_handlers:
@@ -174,6 +170,7 @@ class Child:
 
     async def _execute_here(self, message: Message, request: CellRequest) -> None:
         sender = BufferSender(arena=self._arena if request.shared_arena else None, blobs=self._blobs)
+        self._preparing = True
         try:
             with self._pager.lock:
                 self._cells.prepare(request, message.header, message.buffers)
@@ -181,6 +178,8 @@ class Child:
             self._reply(message, _refusal(error), CellReply(epoch=self._cells.epoch), ())
             log.warning("cell refused: %s", type(error).__name__, extra={"cell_id": message.id})
             return
+        finally:
+            self._preparing = False
         content, run_s = await self._run_cell(message, request)
         if self._pipe.forked:  # the cell forked and went on in both processes; the session is the parent's
             os._exit(self._cells.exit_code())
@@ -191,12 +190,14 @@ class Child:
             traceback.print_exc()
             sender, reply = self._sender(message), self._cells.nothing_home(error, run_s)
         self._write_out()
-        self._reply(message, content, reply, tuple(sender.inline))
+        self._reply(message, content, self._hibernation.tell(reply), tuple(sender.inline))
         fields = {"prepare_s": round(reply.prepare_s, 4), "run_s": round(run_s, 4), "units": len(reply.units)}
         log.info("cell ended: %s", content["status"], extra={"cell_id": message.id, "fields": fields})
 
     async def _run_cell(self, message: Message, request: CellRequest) -> tuple[dict[str, Any], float]:
         code = str(message.content.get("code", ""))
+        if request.number:
+            self._kernel.count = request.number
         if METADATA_KEY not in message.metadata:
             self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
         self._mend_streams()
@@ -204,9 +205,10 @@ class Child:
         self._timed_out = False
         self._running = self._pager.cell_runs = True
         try:
+            await self._hibernation.make_again()
             content, run_s = await self._cells.run(code, message.content)
         except BaseException as error:  # noqa: BLE001 - an interrupt a moment after the user's code had ended, or an error in showing one
-            content, run_s = _error(type(error).__name__, _text(error)), 0.0
+            content, run_s = _error(type(error).__name__, text_of(error)), 0.0
         finally:
             self._running = self._pager.cell_runs = False
             if timer is not None:
@@ -233,67 +235,8 @@ class Child:
     def _interrupted(self, _signal: int, _frame: object) -> None:
         if self._running:
             self._pipe.interrupts.arrived()
-
-    def _handle_state(self, message: Message) -> None:
-        answers: dict[str, Callable[[Message], None]] = {
-            "fetch_request": self._answer_fetch,
-            "get_file_request": self._answer_get_file,
-            "state_request": self._answer_state,
-            "save_request": self._answer_save,
-        }
-        answer = answers.get(message.type)
-        if answer is None:
-            return
-        try:
-            with self._pager.lock:
-                answer(message)
-        except BaseException as error:  # noqa: BLE001 - a value's own code may raise anything: the namespace must live on
-            traceback.print_exc()
-            self._answer(message, {"why": _text(error), "failed": f"{type(error).__name__}: {_text(error)}"})
-
-    def _answer_fetch(self, message: Message) -> None:
-        sender = self._sender(message)
-        try:
-            head = self._pack_kept(str(message.content["key"]), sender)
-        except BaseException as error:  # noqa: BLE001 - the value's own reduction, or no place to put it
-            self._answer(message, {"unit": None, "why": _text(error)})
-        else:
-            self._answer(message, {"unit": to_wire(head), "why": ""}, tuple(sender.inline))
-
-    def _pack_kept(self, key: str, sender: BufferSender) -> Any:
-        value = self._references.resolve(key)
-        # By value: a mirror of its own knows neither the handle nor what the notebook holds.
-        scratch = Mirror(self._namespace, references=ReferenceTable(), why_not=self._stays_here)
-        dict.__setitem__(self._namespace, _FETCHED, value)
-        try:
-            with self._namespace.plain():
-                export = scratch.export([_FETCHED])
-        finally:
-            dict.pop(self._namespace, _FETCHED, None)
-        if export.refusals:
-            name = self._references.kept()[key].name
-            raise CannotTravel(export.refusals[0].reason.replace(_FETCHED, name))
-        return pack_units([unit for unit in export.units if _FETCHED in unit.names], sender)[0]
-
-    def _answer_get_file(self, message: Message) -> None:
-        sender = self._sender(message)
-        try:
-            file = self._work.read(str(message.content["path"]), sender, 1 << 62)
-        except (OSError, ValueError, CellburstError) as error:
-            why = getattr(error, "strerror", None) or error
-            self._answer(message, {"file": None, "why": f"{message.content['path']}: {why}"})
-        else:
-            self._answer(message, {"file": to_wire(file), "why": ""}, tuple(sender.inline))
-
-    def _answer_state(self, message: Message) -> None:
-        names = describe_names(self._namespace, self._cells.remote_only())
-        names |= dict.fromkeys(self._saved.names - names.keys(), "saved")
-        self._answer(message, {"names": names})
-
-    def _answer_save(self, message: Message) -> None:
-        with self._namespace.plain():
-            report = self._saved.save(self._cells.user_names())
-        self._answer(message, to_wire(report))
+        elif GUARD.stop():  # the cell has ended, and a value of its never does
+            raise KeyboardInterrupt
 
     def _sender(self, message: Message) -> BufferSender:
         shared = bool(message.content.get("shared_arena"))
@@ -301,14 +244,12 @@ class Child:
 
     def _accept(self, units: Any) -> AcceptReport:
         received: list[ReceivedUnit] = list(units)
-        if self._stays_here is not None:
+        if self._references.texts:
             self._references.texts.learn_what_came(received)
         with self._namespace.plain():
             return self._mirror.accept(received)
 
     def _fetch_file(self, path: str) -> tuple[FileRef, Buffer] | None:
-        if not self._running:
-            return None
         reply = self._pager.ask("file_request", {"path": path})
         if reply is None or not reply.content.get("file"):
             return None
@@ -318,8 +259,16 @@ class Child:
         except NotFound:
             return None
 
+    def _list_folder(self, path: str, name: str, tree: bool) -> tuple[FolderList, ...]:
+        reply = self._pager.ask("list_request", {"path": path, "name": name, "tree": tree})
+        return tuple(from_wire(FolderList, each) for each in reply.content.get("folders", ())) if reply else ()
+
+    def _link(self, layers: Iterable[str]) -> None:
+        link_layers(tuple(layers))
+        self._finder.forget()
+
     def _fetch_package(self, module: str) -> bool:
-        if not self._running:
+        if not self._running and not self._preparing:
             return False
         reply = self._pager.ask("package_request", {"module": module})
         if reply is None:
@@ -371,10 +320,6 @@ class Child:
         header = new_header("execute_reply", "cellburst")
         self._pipe.send(Message(SHELL, header, message.header, reply_metadata(reply), content, inline))
 
-    def _answer(self, message: Message, content: dict[str, Any], inline: tuple[Buffer, ...] = ()) -> None:
-        header = new_header(message.type.removesuffix("_request") + "_reply", "cellburst")
-        self._pipe.send(Message(STATE, header, message.header, {}, content, inline))
-
     def _send(self, channel: str, msg_type: str, content: dict[str, Any]) -> None:
         self._pipe.send(Message(channel, new_header(msg_type, "cellburst"), {}, {}, content))
 
@@ -383,6 +328,7 @@ def main(config: ContainerConfig, kernel: HostedKernel, sock: socket.socket, dir
     """Be the kernel child of a container; `directory` is the working directory as this process sees it."""
     enter(directory)
     os.environ.update(config.env)
+    _put_own_programs_first()
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     reseed()
     Child(config, kernel, sock, directory).run()
@@ -398,9 +344,21 @@ def reseed() -> None:
         torch.seed()
 
 
+def _put_own_programs_first() -> None:
+    """Make `!python` and `%%python` this environment's, as in one that was activated."""
+    paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys((str(Path(sys.executable).parent), *paths)))
+
+
 def _place(config: ContainerConfig) -> str:
     count = f":{config.card_count}" if config.card_count > 1 else ""
     return f"{config.card}{count}{' simulated' if config.simulated else ''}"
+
+
+def placeholders(config: ContainerConfig, directory: str) -> Placeholders:
+    """Return what shows the notebook's files in a container's working directory."""
+    path = agent_socket(config)
+    return Placeholders(Path(directory), Path(path).parent, path, config.arena_dir)
 
 
 def agent_socket(config: ContainerConfig) -> str:
@@ -424,15 +382,8 @@ def _refusal(error: BaseException) -> dict[str, Any]:
     if isinstance(error, CellburstError):
         return _error(type(error).__name__, str(error))
     traceback.print_exc()
-    why = f"The container could not get ready for the cell: {type(error).__name__}: {_text(error)}"
+    why = f"The container could not get ready for the cell: {type(error).__name__}: {text_of(error)}"
     return _error(CellburstError.__name__, why)
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:  # noqa: BLE001 - its own __str__
-        return ""
 
 
 def _error(ename: str, evalue: str) -> dict[str, Any]:

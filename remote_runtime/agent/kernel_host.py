@@ -8,12 +8,14 @@ there, aborting queues is the loop's matter, and SIGINT wakes the loop that runs
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,6 +27,7 @@ from traitlets.config import Config
 
 from kernel_bridge.protocol.messages import IOPUB, STDIN, Message, new_header
 from remote_runtime.agent.namespace import MainModule, Namespace
+from remote_runtime.agent.pip_magic import as_pip_line
 
 Publish = Callable[[Message], None]
 Ask = Callable[[Message], Message | None]
@@ -57,6 +60,15 @@ class FrameSession(Session):
 class HostedShell(ZMQInteractiveShell):
     """The shell of a cell: its namespace pages, and stays that namespace through `%run`."""
 
+    async def run_cell_async(self, *arguments: Any, **options: Any) -> ExecutionResult:
+        """Run a cell; one that runs inside another leaves it the place where its last value is noted."""
+        outer = self.displayhook.exec_result
+        try:
+            result: ExecutionResult = await super().run_cell_async(*arguments, **options)  # type: ignore[no-untyped-call]
+            return result
+        finally:
+            self.displayhook.exec_result = outer
+
     def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
         """Run a line magic, and put our builtins back: `%run` leaves the plain module behind."""
         try:
@@ -64,10 +76,23 @@ class HostedShell(ZMQInteractiveShell):
         finally:
             self.user_ns.install_builtins()
 
+    def system(self, cmd: str) -> None:
+        """Run a shell command; `pip install` becomes the magic, as there is no pip here."""
+        line = as_pip_line(cmd)
+        if line is None:
+            super().system(cmd)  # type: ignore[no-untyped-call]
+        else:
+            self.run_line_magic("pip", line, _stack_depth=2)
+
+    def show_usage_error(self, exc: BaseException) -> None:
+        """Leave it to the notebook, which shows the cell's error."""
+
     def init_history(self) -> None:
         """Keep no history file: the notebook has the history."""
         self.config.HistoryManager.enabled = False
         super().init_history()  # type: ignore[no-untyped-call]
+        manager: Any = self.history_manager
+        manager.store_inputs = partial(_remember_input, manager)
 
     def enable_gui(self, gui: Any = None) -> None:
         """Refuse silently: there is no screen here."""
@@ -97,6 +122,12 @@ class HostedKernel(IPythonKernel):
         return hidden
 
     @property
+    def underscore_is_mine(self) -> bool:
+        """Tell whether `_` is what the last results left there, and not bound by a cell."""
+        held = dict.get(self.namespace, "_", self._shell.displayhook._)
+        return held is self._shell.displayhook._
+
+    @property
     def outcome(self) -> ExecutionResult | None:
         """Return the result of the last cell: its last expression's value and its error."""
         outcome: ExecutionResult | None = self._shell.last_execution_result
@@ -110,7 +141,6 @@ class HostedKernel(IPythonKernel):
     async def run_code(self, code: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a cell as an execute_request's content asks; returns the content of the execute_reply."""
         self._shell.last_execution_result = None
-        self._forget_input()
         reply: dict[str, Any] = await self.do_execute(  # type: ignore[no-untyped-call]
             code,
             bool(content.get("silent", False)),
@@ -119,6 +149,15 @@ class HostedKernel(IPythonKernel):
             bool(content.get("allow_stdin", False)),
         )
         return reply
+
+    async def call(self, function: Callable[[], Any]) -> None:
+        """Call a function of the user's as a cell would, and wait for it where it is asynchronous."""
+        with self._shell.builtin_trap, self._shell.display_trap:
+            found = function()
+            if inspect.isawaitable(found):
+                waiting = asyncio.ensure_future(found)
+                with self._cancel_on_sigint(waiting):
+                    await _uncancelled(waiting)
 
     def begin(self, parent: dict[str, Any]) -> None:
         """Let what is published from now on belong to this message."""
@@ -135,15 +174,13 @@ class HostedKernel(IPythonKernel):
         """Return the number the next cell gets."""
         return int(self._shell.execution_count)
 
+    @count.setter
+    def count(self, number: int) -> None:
+        self._shell.execution_count = number
+
     @property
     def _shell(self) -> Any:
         return self.shell
-
-    def _forget_input(self) -> None:
-        """Unbind `_i7` of the cell before: with one for each, every cell would be slower than the last."""
-        name = f"_i{self.count - 1}"
-        dict.pop(self.namespace, name, None)
-        self.hidden_names.pop(name, None)
 
     def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
         sys.stdout.flush()
@@ -172,6 +209,20 @@ class HostedKernel(IPythonKernel):
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+async def _uncancelled(waiting: asyncio.Future[Any]) -> None:
+    """Wait; an interrupt cancels what is waited for, and is one here."""
+    try:
+        await waiting
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _remember_input(manager: Any, _number: int, source: str, source_raw: str | None = None) -> None:
+    """Keep a cell's text for `In`, and bind no `_i` and `_i7`: those come from the notebook when a cell reads them."""
+    manager.input_hist_parsed.append(source.rstrip("\n"))
+    manager.input_hist_raw.append((source if source_raw is None else source_raw).rstrip("\n"))
 
 
 def build_kernel() -> HostedKernel:

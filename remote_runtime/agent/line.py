@@ -23,6 +23,7 @@ from kernel_bridge.protocol.notes import AgentHello, Heartbeat, Note, PeerDown, 
 from kernel_bridge.protocol.resume import Inbox
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.agent.backlog import Backlog
+from remote_runtime.agent.versions import installed
 
 log = logging.getLogger("cellburst.agent")
 
@@ -150,6 +151,7 @@ class Line:
             received=self._inbox.received,
             busy=self.busy,
             outbox_messages=self._outbox.waiting,
+            packages=installed(),
         )
 
     async def _send_out(self, connection: ClientConnection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -40,7 +40,7 @@ class NotebookFinder(MetaPathFinder):
         return PathFinder.find_spec(fullname)
 
 
-def link_layers(layers: Sequence[str]) -> None:
+def link_layers(layers: Iterable[str]) -> None:
     """Put package layers on sys.path, after the environment's own packages, in the order of their making."""
     new = [layer for layer in layers if layer not in sys.path]
     if new:

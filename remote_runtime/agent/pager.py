@@ -50,15 +50,21 @@ class Pager:
         self.parent: dict[str, Any] = {}  # the running cell's header
         self.cell_runs = False
         self.paged = Paged()
+        self.dropped: set[str] = set()  # deleted by the running cell before they were fetched
 
     def names(self) -> set[str]:
         """Return the names that may be fetched now."""
         return self._available | self._saved.names | self._arriving.keys()
 
+    def has(self, name: object) -> bool:
+        """Tell whether a name may be fetched now."""
+        return name in self._available or name in self._saved.names or name in self._arriving
+
     def begin(self, parent: dict[str, Any], manifest: ManifestChange) -> None:
         """Take over a cell's manifest."""
         self.parent = parent
         self.paged = Paged()
+        self.dropped.clear()
         if manifest.full:
             self._available.clear()
             self._refused.clear()
@@ -68,10 +74,21 @@ class Pager:
         for name in manifest.available:
             self._refused.pop(name, None)
 
+    def drop(self, name: str) -> None:
+        """Note that a name was deleted here: it is not fetched any more, and the notebook is told."""
+        self.delivered([name])
+        self._arriving.pop(name, None)
+        self.dropped.add(name)
+
     def delivered(self, names: Sequence[str]) -> None:
         """Note that these names have a value here now."""
         self._available.difference_update(names)
         self._saved.forget(names)
+
+    def refuse(self, names: Sequence[str], reason: str) -> None:
+        """Note that these names are known and cannot be had; whoever touches one is told why."""
+        self._available.update(names)
+        self._refused |= dict.fromkeys(names, reason)
 
     def page(self, name: str) -> bool:
         """Fetch one name; False when there is none after all. Raises CannotTravel with the notebook's reason."""
@@ -94,6 +111,11 @@ class Pager:
             for name in sorted(self._saved.names):
                 with suppress(CannotTravel):  # the code that touches it is told why
                     self._saved.restore(name)
+
+    def source_of(self, name: str) -> str:
+        """Return the text of a cell of the notebook by its file name; empty when it is not to be had now."""
+        reply = self.ask("source_request", {"name": name}) if self.cell_runs else None
+        return str(reply.content.get("text", "")) if reply is not None else ""
 
     def ask(self, msg_type: str, content: dict[str, Any]) -> Message | None:
         """Ask the notebook something; None when nobody answers.

@@ -70,7 +70,7 @@ class Pipe:
 
     def request(self, message: Message, timeout_s: float | None = None) -> Message | None:
         """Ask from wherever user code runs and wait for the answer; None when there is nobody to answer in time."""
-        return self._ask_alone(message) if self.forked else self.ask(message, timeout_s)
+        return ask_once(self._agent_socket, message, timeout_s) if self.forked else self.ask(message, timeout_s)
 
     def ask(self, message: Message, timeout_s: float | None = None) -> Message | None:
         """Send a message and wait until the reply whose parent it is arrives; a signal interrupts the wait.
@@ -121,18 +121,21 @@ class Pipe:
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def _ask_alone(self, message: Message) -> Message | None:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, addressable(self._agent_socket) as address:
-                sock.connect(address)
-                _send_all(sock, frame(encode(message)))
-                frames = Frames()
-                while data := sock.recv(_READ_BYTES):
-                    for _flags, body in frames.feed(data):
-                        return decode(body)
-        except OSError:
-            return None
+
+def ask_once(agent_socket: str, message: Message, timeout_s: float | None = None) -> Message | None:
+    """Ask the agent by its socket, and the notebook through it; None when nobody answers in time."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, addressable(agent_socket) as address:
+            sock.settimeout(timeout_s)
+            sock.connect(address)
+            _send_all(sock, frame(encode(message)))
+            frames = Frames()
+            while data := sock.recv(_READ_BYTES):
+                for _flags, body in frames.feed(data):
+                    return decode(body)
+    except OSError:
         return None
+    return None
 
 
 def _pipes_emptied() -> bool:

@@ -143,9 +143,8 @@ class Supervisor:
     def _start_child(self, epoch: str) -> None:
         ours, theirs = socket.socketpair()
         pipes = [os.pipe(), os.pipe()]
-        # The state that was saved belongs to the first child's namespace; another one starts empty.
-        first = epoch == self._config.epoch
-        config = replace(self._config, epoch=epoch, state_dir=self._config.state_dir if first else "")
+        again = self._config.again or epoch != self._config.epoch
+        config = replace(self._config, epoch=epoch, again=again)
         pid = os.fork()
         if pid == 0:
             self._agent.close()

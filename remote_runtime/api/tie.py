@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -99,6 +100,7 @@ class Tie:
         self.agent: End | None = None
         self.container_id = ""
         self.epoch = ""
+        self._packages: dict[str, str] = {}  # that the container has, as its agent said
         self.stream = ""  # what both number their messages in: the container's id, or that and a count
         self.client_stream = ""  # the stream the client spoke last
         self.held = False
@@ -158,6 +160,7 @@ class Tie:
             self._streams = _count(self.stream)
             self._spoken = bool(hello.stream)  # to an earlier control plane
         self.epoch, end.received = hello.epoch, hello.received
+        self._packages = hello.packages
         return older
 
     async def join(self) -> None:
@@ -172,9 +175,8 @@ class Tie:
                 if client is not None and agent is not None:
                     self._agree(client, agent)
                     await agent.tell(PeerUp(stream=self.stream, received=client.received, epoch=self.epoch))
-                    await client.tell(
-                        PeerUp(stream=self.stream, received=agent.received, epoch=self.epoch, session=session)
-                    )
+                    up = PeerUp(stream=self.stream, received=agent.received, epoch=self.epoch, session=session)
+                    await client.tell(replace(up, packages=self._packages))
             finally:
                 self._settled.set()
 

@@ -36,7 +36,7 @@ from remote_runtime.images.interpreter import find_interpreter, own_minor
 from remote_runtime.images.kernel_packages import KERNEL_PACKAGES, closure_pins, kernel_pins
 from remote_runtime.images.pip_config import PipOptions
 from remote_runtime.images.records import Environment, ImageStatus, Layer, Records, write_json
-from remote_runtime.images.requirements import canonical, exact_pins, requirement_name
+from remote_runtime.images.requirements import canonical, exact_pins, open_pins, requirement_name
 from remote_runtime.images.shelf import ENV, FILES, LAYERS, READY, Shelf, remove
 from remote_runtime.images.uv import Progress, Uv
 
@@ -102,18 +102,21 @@ class Builder:
         self._compile_soon(ready.path, interpreter, ready.site_packages, plan.python)
         return ready
 
-    async def layer(self, environment: Environment, requirements: Sequence[str], progress: Progress) -> Layer:
+    async def layer(
+        self, environment: Environment, requirements: Sequence[str], progress: Progress, *, resolve: bool = False
+    ) -> Layer:
         """Return a directory with exactly these pins (`name==version`), without what the environment has itself.
 
-        Their dependencies are not looked for: the caller names the whole closure. Raises BadRequest for anything but a
-        pin, BuildFailed with the failing line of uv's output.
+        Their dependencies are not looked for: the caller names the whole closure, unless `resolve` says that uv is to
+        choose what the requirements leave open. Raises BadRequest for anything but a pin, or a requirement, and
+        BuildFailed with the failing line of uv's output.
         """
         began = _seconds()
         present = _installed(environment.site_packages)
         wanted = [item for item in requirements if requirement_name(item) not in present]
-        pins, relabelled = exact_pins(wanted, self._options.has_wheel)
+        pins, relabelled = (open_pins(wanted), True) if resolve else exact_pins(wanted, self._options.has_wheel)
         interpreter = await self._interpreter(environment.version)
-        digest = _layer_digest(environment.version, interpreter, pins)
+        digest = _layer_digest(environment.version, interpreter, (*pins, "resolved") if resolve else pins)
         path = self._root / "layers" / digest
         self.shelf.use(LAYERS, digest)
         cached = _is_ready(path)

@@ -10,6 +10,9 @@ from kernel_bridge.errors import BadImage, BadRequest
 
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _PIN: Final = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==([A-Za-z0-9.!_]+)(\+[A-Za-z0-9._-]+)?\Z")
+_OPEN: Final = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]*\])?(?:\s*[<>=!~]{1,3}\s*[A-Za-z0-9.*+!_-]+,?)*\Z"
+)
 _BY_URL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]* @ (?:git\+)?https://[^\s]+\Z")
 
 
@@ -48,3 +51,12 @@ def exact_pins(requirements: Iterable[str], has_wheel: Callable[[str, str], bool
             text, dropped = f"{match[1]}=={match[2]}", True
         pins[requirement_name(text)] = text
     return tuple(pins[name] for name in sorted(pins)), dropped
+
+
+def open_pins(requirements: Iterable[str]) -> tuple[str, ...]:
+    """Return requirements that leave the choice of a version to uv, sorted; raises BadRequest for options and paths."""
+    found = sorted({requirement.strip() for requirement in requirements})
+    for text in found:
+        if not _OPEN.match(text) and not _BY_URL.match(text):
+            raise BadRequest(f"`{text[:80]}` is not a package: write for example `humanize` or `humanize>=4`.")
+    return tuple(found)

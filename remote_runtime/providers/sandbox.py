@@ -174,7 +174,7 @@ class Sandbox:
         return Walls(binds=shown, root=CONTAINER_ROOT, cell_uid=_CELL_UID if self.word == SANDBOXED else None)
 
     def _binds(self, python: Path, *, shared: bool = True) -> tuple[Bind, ...]:
-        ours = [self._ours.payload, *(link.resolve() for link in self._ours.payload.iterdir())]
+        ours = [self._ours.payload, *(one.resolve() for one in self._ours.payload.iterdir() if one.is_symlink())]
         ours += self._ours.shared if shared else ()
         return (*system_binds(), *environment_binds(python, self._env), *(Bind.same(str(path)) for path in ours))
 

@@ -7,7 +7,6 @@ import logging
 from typing import Final
 
 from kernel_bridge.errors import Conflict
-from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.notes import Hibernate, Progress, Saved
 from kernel_bridge.protocol.sessions import ContainerState, SessionState
@@ -85,6 +84,7 @@ class Ender:
     async def _hibernate(self, live: Live, why: str) -> None:
         parts = self._parts
         log.info("hibernates: %s", why, extra=_ids(live))
+        live.unsaved = ""
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
         saved = await self._ask_to_save(live)
         if saved is None:
@@ -92,32 +92,23 @@ class Ender:
         elif saved.failed:
             await self._go_on(live, saved.failed)
         else:
-            at_s = await self._release(live)
-            await self._name_the_lost(live, saved)
-            await self._keep(live, at_s, saved)
+            if saved.lost:
+                log.warning("%d names could not be kept", len(saved.lost), extra=_ids(live))
+            await self._keep(live, await self._release(live), saved)
 
     async def _go_on(self, live: Live, why: str) -> None:
         """Keep a container whose state could not be saved: it costs, but what is in it is not lost."""
         parts = self._parts
         log.error("it stays, its state cannot be saved: %s", why, extra=_ids(live))
         live.ending = live.saved = live.idle_since_s = None
+        live.unsaved = why
         live.given_up = live.kept_silent = False
         live.become(ContainerState.BUSY if live.running else ContainerState.IDLE)
         if not live.running:
             live.rest(parts.clock.now())
         await parts.store.run(parts.store.containers.move, live.id, live.state, live.row.fence)
         await parts.lines.resume(live.session_id)
-        text = f"The state cannot be saved, so the container stays and costs on: {why}"
-        await parts.lines.tell_client(live.session_id, Progress(phase="hibernating", text=text))
-
-    async def _name_the_lost(self, live: Live, saved: Saved) -> None:
-        """Say what could not be kept; it is gone from here on."""
-        if saved.lost:
-            text = "; ".join(f"{name}: {reason}" for name, reason in saved.lost.items())
-            log.warning("%d names could not be kept", len(saved.lost), extra=_ids(live))
-            await self._parts.lines.tell_client(
-                live.session_id, Progress(phase="hibernating", text=f"Not kept: {text}")
-            )
+        await parts.lines.tell_client(live.session_id, Progress(phase="hibernating", text=unsaved_line(why)))
 
     async def _ask_to_save(self, live: Live) -> Saved | None:
         answer = live.saved = asyncio.get_running_loop().create_future()
@@ -136,7 +127,8 @@ class Ender:
             names=saved.names,
             size_bytes=saved.size_bytes,
             epoch=saved.epoch,
-            until_s=parts.clock.now() + DEFAULTS.hibernated_kept_s,
+            until_s=parts.clock.now() + parts.settings.hibernated_kept_s,
+            lost=saved.lost,
         )
         row = await parts.store.run(parts.store.sessions.set_state, live.session_id, SessionState.HIBERNATED)
         parts.herald.session(row)
@@ -147,7 +139,7 @@ class Ender:
         parts = self._parts
         session = await parts.store.run(parts.store.sessions.get, live.session_id)
         if session.state is not SessionState.HIBERNATED:  # else it never woke: what was kept is good
-            await asyncio.to_thread(parts.places.forget_state, live.session_id)
+            # The state of the hibernation before lies there still; what the notebook lacks is taken from it.
             await parts.store.run(parts.store.sessions.set_epoch, live.session_id, new_id("epoch"))
         await self._record(live, at_s, why, ContainerState.STOPPED)
 
@@ -196,6 +188,11 @@ class Ender:
     def _give_up_saving(self, live: Live, saved: Saved | None) -> None:
         if live.saved is not None and not live.saved.done():
             live.saved.set_result(saved)
+
+
+def unsaved_line(why: str) -> str:
+    """Say that a container could not be let go."""
+    return f"The state cannot be saved, so the container stays and costs on: {why}"
 
 
 def _ids(live: Live) -> dict[str, str]:

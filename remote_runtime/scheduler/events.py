@@ -59,6 +59,7 @@ class Events:
         live.agent_connected = True
         live.heard_at_s = now_s
         live.outbox_messages = hello.outbox_messages
+        live.epoch = hello.epoch
         if not live.is_ready and live.ending is None:
             live.become(ContainerState.BUSY if hello.busy else ContainerState.IDLE)
         if hello.busy:

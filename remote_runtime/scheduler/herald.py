@@ -119,6 +119,9 @@ def session_event(row: SessionRow) -> SessionChanged:
         rate_microusd_per_h=row.rate_microusd_per_h,
         pinned_until_s=row.pinned_until_s,
         kept_names=row.kept_names,
+        kept_bytes=row.kept_bytes,
+        kept_until_s=row.kept_until_s or None,
+        lost=tuple(sorted(row.kept_lost)),
     )
 
 

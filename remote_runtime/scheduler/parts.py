@@ -30,8 +30,10 @@ class Images(Protocol):
     async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
         """Return the environment of a recipe, built if it is not there."""
 
-    async def layer(self, environment: Environment, requirements: tuple[str, ...], progress: Progress) -> Layer:
-        """Return a directory with exactly these pins."""
+    async def layer(
+        self, environment: Environment, requirements: tuple[str, ...], progress: Progress, *, resolve: bool = False
+    ) -> Layer:
+        """Return a directory with exactly these pins, or with what these requirements resolve to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,7 @@ class Reconciler:
         for session in await store.run(store.sessions.expired, self._parts.clock.now()):
             if self._parts.roster.of(session.id) is not None:
                 continue  # it wakes just now
-            await self._sessions.close(session.id, "its kept state has had its time")
+            await self._sessions.expire(session)  # the janitor closes it, unless its notebook is there
 
     async def _tell_listeners(self) -> None:
         """Where somebody listens, say what cards are free and, every now and then, what containers cost so far."""

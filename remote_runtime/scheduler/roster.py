@@ -34,12 +34,14 @@ class Live:
     outbox_bytes: int = 0
     client_gone_since_s: float | None = None
     goodbye: bool = False
+    epoch: str = ""  # of its namespace, as its agent said
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # its agent has said hello
     opened: bool = False  # its session is written down as open: it may hold values that are nowhere else
     over: asyncio.Event = field(default_factory=asyncio.Event)  # its end is written down
     saved: asyncio.Future[Saved | None] | None = None  # asked to hibernate
     ending: asyncio.Task[None] | None = None
     given_up: bool = False  # somebody wants it gone, saved or not
+    unsaved: str = ""  # why its state could not be saved when that was last tried
     kept_silent: bool = False  # it was asked to save and did not answer in time
     unwritten: bool = False  # its state or its idleness is not in the database yet
     moved: Callable[[Live], None] | None = None  # told of every change of its state, and of its idle deadline

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernel_bridge.errors import BadRequest, NotFound, PythonMismatch
+from kernel_bridge.errors import BadRequest, Conflict, NotFound, PythonMismatch
+from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.sessions import SessionInfo, SessionSpec, SessionState
-from remote_runtime.scheduler.ending import Ender
+from remote_runtime.scheduler.ending import Ender, unsaved_line
 from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.placer import Placer
 from remote_runtime.scheduler.starting import Starter, idle_after_s
@@ -74,6 +75,9 @@ class Sessions:
         await self._starter.stop(session_id)
         if live := self._parts.roster.of(session_id):
             await asyncio.shield(self._ender.hibernate(live, "it was asked to stop"))
+            if live.unsaved and not live.over.is_set():
+                reset = "Make room and stop it again, or discard it with `%gpu_reset`."
+                raise Conflict(f"{unsaved_line(live.unsaved).rstrip('.')}. {reset}")
         return await self.info(session_id)
 
     async def reset(self, session_id: str, owner: str | None, why: str = "it was reset") -> SessionInfo:
@@ -93,6 +97,16 @@ class Sessions:
         await store.run(store.sessions.set_kept, session_id, names=(), size_bytes=0, epoch="", until_s=0.0)
         await asyncio.to_thread(self._parts.places.remove, session_id)
 
+    async def expire(self, session: SessionRow) -> None:
+        """Let go of what a session keeps; it stands, empty, and its notebook is told by its next cell."""
+        store, kept_s = self._parts.store, self._parts.settings.hibernated_kept_s
+        why = f"its time was over: state is kept for {format_days(kept_s)}"
+        await asyncio.to_thread(self._parts.places.forget_state, session.id)
+        lost = dict.fromkeys(session.kept_names, why)
+        self._parts.herald.session(
+            await store.run(store.sessions.set_expired, session.id, new_id("epoch"), session.kept_lost | lost)
+        )
+
     async def pin(self, session_id: str, owner: str | None, until_s: float | None) -> SessionInfo:
         """Keep the session's container until then, idle or not; None lets it go again."""
         await self.row(session_id, owner)
@@ -102,14 +116,16 @@ class Sessions:
         self._parts.herald.session(await self._parts.store.run(self._parts.store.sessions.pin, session_id, until_s))
         return await self.info(session_id)
 
-    async def add_layer(self, session_id: str, owner: str | None, requirements: Sequence[str]) -> LayerInfo:
+    async def add_layer(
+        self, session_id: str, owner: str | None, requirements: Sequence[str], *, resolve: bool = False
+    ) -> LayerInfo:
         """Build a package layer for the session's environment and remember it."""
         if not requirements:
             raise BadRequest("Name at least one package, as `name==version`.")
         row = await self.row(session_id, owner)
         report = self._starter.reporter(session_id)
         environment = await self._parts.images.environment(row.spec.image, report)
-        layer = await self._parts.images.layer(environment, tuple(requirements), report)
+        layer = await self._parts.images.layer(environment, tuple(requirements), report, resolve=resolve)
         await self._parts.store.run(self._parts.store.sessions.append_layer, session_id, str(layer.path))
         return LayerInfo(path=str(layer.path), seconds=layer.seconds, cached=layer.cached)
 
@@ -168,6 +184,10 @@ class Sessions:
             pinned_until_s=row.pinned_until_s,
             new=row.new,
             kept_names=row.kept_names,
+            kept_bytes=row.kept_bytes,
+            kept_until_s=row.kept_until_s or None,
+            lost=row.kept_lost,
+            unsaved=live.unsaved if live else "",
         )
 
 
@@ -175,6 +195,14 @@ def _within_reach(row: SessionRow, owner: str | None) -> SessionRow:
     if owner is not None and row.owner != owner:
         raise no_session(row.id)  # in the words for one that never was
     return row
+
+
+def format_days(seconds: float) -> str:
+    """Write a long time: `7 days`, `36 hours`, `90 s`."""
+    for unit, length_s in (("days", 86400.0), ("hours", 3600.0)):
+        if seconds >= 2 * length_s and seconds % length_s == 0:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def check_python(spec: SessionSpec) -> None:

@@ -86,7 +86,9 @@ class Starter:
         store = self._parts.store
         session = await store.run(store.sessions.get, session_id)
         if session.state is SessionState.CLOSED:
-            raise SessionLost("The session was closed. Run the cell again: it opens another.")
+            gone = "; ".join(f"{name}: {why}" for name, why in session.kept_lost.items())
+            told = f" What it kept is gone: {gone}." if gone else ""
+            raise SessionLost(f"The session was closed.{told} Run the cell again: it opens another.")
         asked_s = self._parts.clock.monotonic()
         live = await self._take_card(session)
         self._parts.herald.placed(live, self._parts.clock.monotonic() - asked_s)
@@ -199,6 +201,7 @@ class Starter:
             container_id=live.id,
             session_id=session.id,
             epoch=session.epoch,
+            again=await self._is_another(session),
             control_url=parts.control_url,
             token=token,
             python=str(environment.python),
@@ -224,6 +227,13 @@ class Starter:
             runtime_lost_after_s=parts.settings.runtime_lost_after_s,
         )
 
+    async def _is_another(self, session: SessionRow) -> bool:
+        """Tell whether the session had a container before this one."""
+        if session.state is SessionState.HIBERNATED:
+            return True
+        had = await self._parts.store.run(self._parts.store.containers.of_session, session.id)
+        return any(row.started_at_s is not None for row in had)
+
     async def _answered(self, live: Live) -> None:
         """Wait for the agent's hello, but not on a container that has ended; raises SessionLost."""
         if live.handle is None:
@@ -243,9 +253,11 @@ class Starter:
 
     async def _opened(self, live: Live, session: SessionRow) -> None:
         store = self._parts.store
+        epoch = live.epoch or session.epoch  # it is another where what was saved could not be read
         if session.state is SessionState.HIBERNATED:
             await store.run(store.sessions.set_state, session.id, SessionState.OPEN)
-            row = await store.run(store.sessions.set_epoch, session.id, session.epoch)  # the kept names are live again
+        if session.state is SessionState.HIBERNATED or epoch != session.epoch:
+            row = await store.run(store.sessions.set_epoch, session.id, epoch, session.kept_lost)  # the kept names live
             self._parts.herald.session(row)
         live.opened = True
         await store.run(store.containers.move, live.id, live.state, live.row.fence)

@@ -58,6 +58,7 @@ class SessionRow:
     kept_names: tuple[str, ...]
     kept_bytes: int
     kept_until_s: float | None
+    kept_lost: dict[str, str]  # what the last hibernation could not save, and why; what expired, too
     opened_at_s: float
     closed_at_s: float | None
     new: bool = False  # opened by this very call

@@ -57,6 +57,7 @@ SESSIONS: Final = Table(
     Column("kept_names", names(), nullable=False),
     Column("kept_bytes", BigInteger, nullable=False),
     Column("kept_until_s", Double),
+    Column("kept_lost", plain(), nullable=False),
     Column("opened_at_s", Double, nullable=False),
     Column("closed_at_s", Double),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _BLANK: Final[dict[str, Any]] = {
     "rate_microusd_per_h": 0,
     "kept_names": (),
     "kept_bytes": 0,
+    "kept_lost": {},
 }
 
 
@@ -115,9 +116,10 @@ class Sessions:
         """Record the session's container; an empty id means it has none."""
         return self._change(session_id, container_id=container_id)
 
-    def set_epoch(self, session_id: str, epoch: str) -> SessionRow:
-        """Name the namespace anew: what the old name meant is lost."""
-        return self._change(session_id, epoch=epoch, kept_names=(), kept_bytes=0, kept_until_s=None)
+    def set_epoch(self, session_id: str, epoch: str, lost: Mapping[str, str] | None = None) -> SessionRow:
+        """Name the namespace that lives now; nothing is kept aside of it. `lost` is what it is yet to be told of."""
+        kept = {"kept_names": (), "kept_bytes": 0, "kept_until_s": None, "kept_lost": dict(lost or {})}
+        return self._change(session_id, epoch=epoch, **kept)
 
     def set_layers(self, session_id: str, layers: tuple[str, ...]) -> SessionRow:
         """Replace the package layers."""
@@ -134,10 +136,23 @@ class Sessions:
             return self._read(connection, session_id)
 
     def set_kept(
-        self, session_id: str, *, names: tuple[str, ...], size_bytes: int, epoch: str, until_s: float
+        self,
+        session_id: str,
+        *,
+        names: tuple[str, ...],
+        size_bytes: int,
+        epoch: str,
+        until_s: float,
+        lost: Mapping[str, str] | None = None,
     ) -> SessionRow:
-        """Record what hibernation saved and until when it is kept."""
-        return self._change(session_id, kept_names=names, kept_bytes=size_bytes, epoch=epoch, kept_until_s=until_s)
+        """Record what hibernation saved and until when it is kept, and what it could not save: name -> reason."""
+        kept = {"kept_names": names, "kept_bytes": size_bytes, "kept_until_s": until_s, "kept_lost": dict(lost or {})}
+        return self._change(session_id, epoch=epoch, **kept)
+
+    def set_expired(self, session_id: str, epoch: str, lost: Mapping[str, str]) -> SessionRow:
+        """Record that what was kept is gone, and what it was; the session is open, its namespace a new one."""
+        gone = {"kept_names": (), "kept_bytes": 0, "kept_until_s": None, "kept_lost": dict(lost)}
+        return self._change(session_id, epoch=epoch, state=SessionState.OPEN, **gone)
 
     def pin(self, session_id: str, until_s: float | None) -> SessionRow:
         """Keep the session warm until then; None lets it idle again."""

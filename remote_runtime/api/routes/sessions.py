@@ -38,9 +38,10 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """Which packages a session is to have, as `name==version`."""
+    """Which packages a session is to have, as `name==version`; with `resolve` any requirement, and its dependencies."""
 
     requirements: tuple[str, ...]
+    resolve: bool = False
 
 
 def router(store: Store, sessions: Sessions, relay: Relay, watch: Watch, gate: Gate) -> APIRouter:
@@ -113,8 +114,8 @@ def _verbs(routes: APIRouter, store: Store, sessions: Sessions) -> None:
 
     @routes.post("/v1/sessions/{session_id}/layers", openapi_extra=takes(Packages), responses=gives(LayerInfo))
     async def layers(session_id: Id, request: Request) -> Any:
-        """Build a layer of exactly these packages; the lines of the build go to the session's channel."""
+        """Build a layer of these packages; the lines of the build go to the session's channel."""
         wanted = await json_body(request, Packages)
-        layer = await sessions.add_layer(session_id, reach_of(request), wanted.requirements)
+        layer = await sessions.add_layer(session_id, reach_of(request), wanted.requirements, resolve=wanted.resolve)
         await store.run(store.holdings.add, principal_of(request).owner, IMAGE, PurePath(layer.path).name)
         return to_wire(layer)
