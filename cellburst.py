@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from kernel_bridge.sdk.image import Image
     from kernel_bridge.sdk.secret import Secret
     from kernel_bridge.sdk.volume import Volume
+    from kernel_bridge.sdk.wake import on_wake
 
 # fmt: off
 __all__ = [  # noqa: F405
     "BadImage", "BadOption", "BadRequest", "BuildFailed", "CannotTravel", "CellTimeoutError", "CellburstError",
     "Conflict", "CredentialHeldBack", "Forbidden", "Handle", "Image", "NoCapacity", "NotFound", "PythonMismatch",
     "RemoteValueError", "RuntimeMismatch", "RuntimeUnreachable", "Secret", "SessionLost", "TooLarge", "Unauthorized",
-    "Volume",
+    "Volume", "on_wake",
 ]
 # fmt: on
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "Image": "kernel_bridge.sdk.image",
     "Secret": "kernel_bridge.sdk.secret",
     "Volume": "kernel_bridge.sdk.volume",
+    "on_wake": "kernel_bridge.sdk.wake",
 }
 
 

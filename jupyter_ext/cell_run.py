@@ -10,14 +10,15 @@ from uuid import uuid4
 
 from jupyter_ext import moves, plan, shipment, writeback
 from jupyter_ext.arguments import CellOptions
-from jupyter_ext.failures import one_line, remote_exception, rendered
-from jupyter_ext.notebook import directory, may_ask, parent_header
+from jupyter_ext.failures import interrupted, one_line, remote_exception, rendered
+from jupyter_ext.notebook import cell_number, directory, may_ask, parent_header
 from jupyter_ext.outputs import Outputs
 from jupyter_ext.prefetch import CapturedCell, capture
 from jupyter_ext.provisions import provide
 from jupyter_ext.pump import Pump
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.session import Sessions
+from jupyter_ext.skew import skew
 from jupyter_ext.status import Footer, StatusLine
 from jupyter_ext.timing import Timing
 from kernel_bridge import errors
@@ -52,10 +53,13 @@ def run_cell(sessions: Sessions, options: CellOptions, code: str, *, line: bool 
         session.forget()  # what arrived of it is unknown: send everything anew
         if run.opened_it and isinstance(error, CellburstError):
             sessions.discard(session)
+        if isinstance(error, KeyboardInterrupt):
+            raise interrupted() from None
         raise
     finally:
         run.status.remove()
-    home = writeback.bring_home(session, run.reply, reply.buffers, sent.before)  # 8 write back
+    home = writeback.bring_home(session, run.reply, reply.buffers, sent.before, cell.modules)  # 8 write back
+    run.status.remove()
     run.show_footer(sent, home)  # 9 idle: from here on the container waits for its next cell, or for its end
     return run.outcome(reply, home)
 
@@ -83,6 +87,7 @@ class _CellRun:
         self._moving: dict[str, moves.Moving] = {}
         self._introduction: list[str] = []
         self._notices, session.notices = session.notices, []
+        session.watch(self.status.moved)
 
     def deliver(self, cell: CapturedCell) -> tuple[Message, shipment.Shipment]:
         """Ship the cell to a container that answers, and wait for its reply."""
@@ -96,7 +101,8 @@ class _CellRun:
 
     def show_footer(self, sent: shipment.Shipment, home: writeback.Homecoming) -> None:
         """Say what the cell was, as the last display; with `--quiet` only what the user must know."""
-        notices = [*self._notices, *home.notices]
+        notices = [*self._notices, *self.session.notices, *home.notices]
+        self.session.notices = []
         if self.options.quiet:
             for notice in notices:
                 print(notice, file=sys.stderr)  # noqa: T201 - under the cell
@@ -172,6 +178,7 @@ class _CellRun:
         terms = shipment.CellTerms(
             writeback_limit_bytes=self.sessions.preferences.writeback_limit or session.writeback_limit_bytes,
             timeout_s=self.sessions.preferences.timeout,
+            number=cell_number(self.shell),
         )
         moved = partial(moves.hand_on, session, self._moving)
         return shipment.pack(session, cell, exported, self.options, terms, modules, moved)
@@ -185,6 +192,7 @@ class _CellRun:
         self._timing.waited_for_container = True
         if self.opened_it and fresh:
             self._introduction = [_introduction(self.session, first=self.sessions.opened <= 1)]
+            self._notices += skew(self.session.packages)
 
     def _request(self, code: str, sent: shipment.Shipment) -> Message:
         header = new_header("execute_request", self.session.info.id, msg_id=bound_id("cell_id"))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
+from jupyter_ext.files import LocalFile
+from jupyter_ext.installed import catalogue
+from jupyter_ext.local_files import local_module_root
 from jupyter_ext.notebook import is_history_name
-from jupyter_ext.provisions import provide, why_not
+from jupyter_ext.provisions import install, provide, why_not
 from jupyter_ext.remote_session import RemoteSession
 from kernel_bridge.capture.credentials import held_back
+from kernel_bridge.capture.units import Refusal
 from kernel_bridge.codecs.wire_units import BufferSender, pack_units
 from kernel_bridge.protocol.blobs import UnitHead
 from kernel_bridge.protocol.cells import FileRef
@@ -31,12 +37,16 @@ class Desk:
         self._answers: dict[str, Callable[[dict[str, Any], BufferSender], Answer]] = {
             "page_request": self._page,
             "file_request": self._file,
+            "list_request": self._list,
             "package_request": self._package,
+            "version_request": _version,
+            "source_request": _source,
         }
 
     def begin(self, allowed: frozenset[str]) -> None:
         """Start counting for a new cell."""
         self.files, self.shipped_bytes, self.allowed = [], 0, allowed
+        self._session.allowed = allowed
 
     def serve(self, message: Message) -> bool:
         """Answer a request; False when it is none of ours. Whatever fails is told to the one who asked."""
@@ -67,9 +77,7 @@ class Desk:
                 refused[name] = why
                 continue
             exported = _export_anew(session, name)
-            refused |= {
-                bad: f"{bad} cannot be sent: {each.reason}." for each in exported.refusals for bad in each.names
-            }
+            refused |= {bad: _told(bad, each) for each in exported.refusals for bad in each.names}
             heads = pack_units(exported.units, sender)
             units += heads
             session.manifest.delivered(each for head in heads for each in head.names)
@@ -87,16 +95,35 @@ class Desk:
         file, why = session.local_files.find(str(content.get("path", "")))
         if file is None:
             return {"file": None, "why": why}
+        found = [session.local_files.find(str(path))[0] for path in content.get("more", ())]
+        refs = [self._with_content(each, sender) for each in (file, *found) if each is not None]
+        return {"file": to_wire(refs[0]), "more": to_wire(refs[1:]), "why": ""}
+
+    def _with_content(self, file: LocalFile, sender: BufferSender) -> FileRef:
+        session = self._session
         data = sender.put(session.local_files.read(file), file.digest)
-        session.files[file.path] = file.digest
+        session.files.sent(session.local_files, file.path, file.digest)
         self.files.append(file.path)
         self.shipped_bytes += file.size_bytes
-        ref = FileRef(path=file.path, size_bytes=file.size_bytes, digest=file.digest, data=data)
-        return {"file": to_wire(ref), "why": ""}
+        return replace(file.ref, data=data)
+
+    def _list(self, content: dict[str, Any], _sender: BufferSender) -> Answer:
+        session, path = self._session, str(content.get("path", ""))
+        name, tree = str(content.get("name", "")), bool(content.get("tree"))
+        if tree:
+            found = [each for each in session.local_files.list_tree(path) if not session.files.is_shown(each.path)]
+        else:
+            found = [session.local_files.list_folder(path, name)]
+        for folder in found:
+            session.files.told(session.local_files, folder, shown=tree or not name)
+        return {"folders": to_wire(found)}
 
     def _package(self, content: dict[str, Any], sender: BufferSender) -> Answer:
         session, module = self._session, str(content.get("module", ""))
         known = set(session.layers)
+        if content.get("requirements"):
+            install(session, content["requirements"])
+            return {"layers": [layer for layer in session.layers if layer not in known], "modules": [], "why": ""}
         why = why_not(session, module)
         files = () if why else provide(session, [module], on_demand=True)
         refs = [
@@ -105,6 +132,26 @@ class Desk:
         ]
         layers = [layer for layer in session.layers if layer not in known]
         return {"layers": layers, "modules": to_wire(refs), "why": why}
+
+
+def _source(content: dict[str, Any], sender: BufferSender) -> Answer:
+    """Return the text of one of the notebook's cells: never of a file, which has a time of modification."""
+    del sender
+    entry: Any = linecache.cache.get(str(content.get("name", "")), ())
+    return {"text": "".join(entry[2]) if entry and entry[1] is None else ""}
+
+
+def _version(content: dict[str, Any], sender: BufferSender) -> Answer:
+    del sender
+    module = str(content.get("module", ""))
+    owners = catalogue().owners(module, local_module_root(module.partition(".")[0]))
+    return {"requirement": next((owner.requirement for owner in owners), "")}
+
+
+def _told(name: str, refusal: Refusal) -> str:
+    if refusal.held:
+        return f"{refusal.reason}; {name} was not sent: use `--secret NAME` or `--in {name}`."
+    return f"{name} cannot be sent: {refusal.reason}."
 
 
 def _export_anew(session: RemoteSession, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kernel_bridge.capture.walk import Named
 from kernel_bridge.errors import CellburstError
 
 _RED = "\x1b[0;31m"
@@ -31,12 +32,12 @@ def remote_exception(
 
 def rendered(error: BaseException, lines: Sequence[str]) -> BaseException:
     """Make IPython show these lines for an exception, now and in `%tb`."""
-    shown = list(lines)
+    shown = _Lines(lines)
     try:
-        error._render_traceback_ = lambda *_: shown  # type: ignore[attr-defined]
+        error._render_traceback_ = shown  # type: ignore[attr-defined]
     except (AttributeError, TypeError):  # it takes no attributes
         error = _namesake(type(error).__name__, str(error), error)
-        error._render_traceback_ = lambda *_: shown  # type: ignore[attr-defined]
+        error._render_traceback_ = shown  # type: ignore[attr-defined]
     return error
 
 
@@ -54,6 +55,18 @@ def syntax_error(shell: Any, error: SyntaxError) -> BaseException:
 def interrupted() -> BaseException:
     """Return a KeyboardInterrupt that shows none of our frames."""
     return rendered(KeyboardInterrupt(), [f"{_RED}KeyboardInterrupt{_PLAIN}: "])
+
+
+class _Lines(Named):
+    """What IPython shows for an exception; it stays here when the exception travels."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = list(lines)
+
+    def __call__(self, *_: object) -> list[str]:
+        return self._lines
 
 
 def _namesake(ename: str, evalue: str, original: BaseException | None) -> RemoteError:

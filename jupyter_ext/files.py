@@ -1,22 +1,23 @@
-"""Local files that a cell names or touches, and files that come home: inside the notebook's folder only.
+"""Local files that a cell names, lists or opens: inside the notebook's folder only.
 
 Files that are likely to hold credentials never travel, in either direction.
 """
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
+import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import translate
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kernel_bridge.codecs.hashing import digest
-from kernel_bridge.protocol.cells import FileRef
+from kernel_bridge.protocol.cells import FileEntry, FileRef, FolderList
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.messages import Buffer
 
@@ -24,19 +25,17 @@ _SECRET_FILES: Final = (
     *(".env", ".env.*", "*.env", ".netrc", "_netrc", ".pypirc", ".npmrc", ".pgpass", ".htpasswd", ".git-credentials"),
     *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials", "credentials.*", ".credentials*"),
-    *(
-        "client_secret*.json",
-        "service_account*.json",
-        "service-account*.json",
-        "secrets.*",
-        ".dockercfg",
-        ".vault-token",
-    ),
+    *("client_secret*.json", "service_account*.json", "service-account*.json", "secrets.*"),
+    *(".dockercfg", ".vault-token"),
 )
+_SECRET_NAME: Final = re.compile("|".join(map(translate, _SECRET_FILES)))
 _SECRET_FOLDERS: Final = frozenset(
     {".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".gcloud", ".oci", ".password-store"}
 )
+_UNLISTED: Final = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})  # their names are seen, not what is inside
 _MAP_FROM_BYTES: Final = 64 << 20  # larger files are mapped, not read
+_MOST_ENTRIES: Final = 2000  # of a folder in which one name is looked for, and of a tree
+_MOST_LISTED: Final = 200_000  # of a folder that the cell lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,19 @@ class LocalFile:
     path: str  # relative, with forward slashes
     size_bytes: int
     digest: str
+    mode: int = 0
+    mtime_ns: int = 0
+
+    @property
+    def ref(self) -> FileRef:
+        """Return how it is told of, without its data."""
+        return FileRef(
+            path=self.path, size_bytes=self.size_bytes, digest=self.digest, mode=self.mode, mtime_ns=self.mtime_ns
+        )
 
 
 class LocalFiles:
-    """Finds, hashes and writes files below one folder; hashes are remembered by (mtime, size, inode)."""
+    """Finds, lists and hashes files below one folder; hashes are remembered by (mtime, size, inode)."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
@@ -66,16 +74,17 @@ class LocalFiles:
 
     def find(self, text: str) -> tuple[LocalFile | None, str]:
         """Return the file a path names, or None and why it cannot travel."""
-        path = self._inside(text)
+        path = self.inside(os.path.expanduser(text) if text.startswith("~/") else text)  # noqa: PTH111 - a text
         if path is None:
-            return None, f"{text} is not below the notebook's folder"
+            return None, f"{text} is not below the notebook's folder: copy it there, or use `--volume`"
         relative = path.relative_to(self.folder).as_posix()
         try:
             status = path.stat()
         except OSError:
             return None, f"{text} does not exist in the notebook's folder"
-        why = _why_not(relative, status)
-        return (None, why) if why else (LocalFile(relative, status.st_size, self._digest(path, status)), "")
+        why = "" if stat.S_ISREG(status.st_mode) else f"{relative} is not a regular file"
+        why = why or why_not(relative, status.st_size)
+        return (None, why) if why else (self._described(relative, path, status), "")
 
     def read(self, file: LocalFile) -> Buffer:
         """Return the bytes of a file; raises OSError."""
@@ -85,34 +94,41 @@ class LocalFiles:
         with path.open("rb") as opened:
             return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
-    def bring_home(self, ref: FileRef, data: Buffer | None, base: str) -> tuple[str, str]:
-        """Write or delete one file as the cell left it; return where it lies now and a line to show, each may be empty.
+    def folder_of(self, text: str) -> str | None:
+        """Return the folder a text names, relative; None when it names none."""
+        path = self.folder if text in {"", "."} else self.inside(text, itself=True)
+        return (
+            path.relative_to(self.folder).as_posix().removeprefix(".") if path is not None and path.is_dir() else None
+        )
 
-        `base` is the digest of the content the container started from, empty when it knew of none: a local file that is
-        something else by now is kept, and the remote one lands beside it.
-        """
-        path = self._inside(ref.path)
-        if path is None or looks_secret(ref.path):
-            return "", f"{ref.path} stayed remote: it is not a file this notebook may receive."
-        unchanged = self._current(path) in {base, ref.digest}
-        if ref.deleted:
-            return "", _delete(
-                path, ref.path
-            ) if unchanged else f"{ref.path} was deleted remotely but changed here: kept."
-        if data is None:
-            return "", f"{ref.path} ({ref.size_bytes} bytes) stayed remote: `%gpu_get {ref.path}` brings it here."
-        target = path if unchanged else path.with_name(f"{path.stem}__remote{path.suffix}")
+    def list_folder(self, path: str, name: str = "") -> FolderList:
+        """Return what a folder holds; where that is very much and a name is given, only this one."""
+        folder = self.folder if not path else self.inside(path)
+        if folder is None or not folder.is_dir() or not _UNLISTED.isdisjoint(PurePosixPath(path).parts):
+            return FolderList(path=path, exists=folder is not None and folder.is_dir())
+        most = _MOST_ENTRIES if name else _MOST_LISTED
         try:
-            _write(target, data)
-        except OSError as error:
-            return (
-                "",
-                f"{ref.path} could not be written here ({error.strerror or error}): `%gpu_get {ref.path}` tries again.",
-            )
-        name = target.relative_to(self.folder).as_posix()
-        return name, "" if unchanged else f"{ref.path} changed here too: the remote one is {name}."
+            with os.scandir(folder) as found:
+                names = [entry.name for entry in islice(found, most + 1)]
+        except OSError:
+            return FolderList(path=path, exists=False)
+        whole = len(names) <= most
+        names = names if whole or not name else [name]
+        return FolderList(path=path, whole=whole, entries=tuple(self._entries(folder, path, sorted(names))))
 
-    def _inside(self, text: str) -> Path | None:
+    def list_tree(self, path: str) -> list[FolderList]:
+        """Return a folder and those below it, nearest first, until that are many names."""
+        found, pending, count = [], [path], 0
+        while pending and count <= _MOST_ENTRIES:
+            listed = self.list_folder(pending.pop(0), "\0")
+            if listed.whole:
+                found.append(listed)
+                count += len(listed.entries)
+                prefix = f"{listed.path}/" if listed.path else ""
+                pending += [prefix + entry.name for entry in listed.entries if entry.kind == "folder"]
+        return found
+
+    def inside(self, text: str, *, itself: bool = False) -> Path | None:
         """Return the real path if it is below the folder; links that lead out of it do not count."""
         if not text or "\0" in text or "://" in text:
             return None
@@ -120,13 +136,19 @@ class LocalFiles:
             path = Path(os.path.realpath(self.folder / PurePosixPath(text).as_posix()))
         except (OSError, ValueError):
             return None
-        return path if path != self.folder and path.is_relative_to(self.folder) else None
+        return path if path.is_relative_to(self.folder) and (itself or path != self.folder) else None
 
-    def _current(self, path: Path) -> str:
+    def current_digest(self, path: Path) -> str:
+        """Return the digest of a file as it is now; empty for one that is not there."""
         try:
-            return self._digest(path, path.stat())
+            status = path.stat()
+            return self._digest(path, status) if stat.S_ISREG(status.st_mode) else ""
         except OSError:
             return ""
+
+    def _described(self, relative: str, path: Path, status: os.stat_result) -> LocalFile:
+        mode = stat.S_IMODE(status.st_mode)
+        return LocalFile(relative, status.st_size, self._digest(path, status), mode, status.st_mtime_ns)
 
     def _digest(self, path: Path, status: os.stat_result) -> str:
         key = (str(path), status.st_mtime_ns, status.st_size, status.st_ino)
@@ -135,40 +157,41 @@ class LocalFiles:
             self._hashes[key] = digest(memoryview(self.read(file)))
         return self._hashes[key]
 
+    def _entries(self, folder: Path, path: str, names: Iterable[str]) -> Iterator[FileEntry]:
+        prefix = f"{path}/" if path else ""
+        for name in names:
+            try:
+                status = os.lstat(f"{folder}/{name}")
+                name.encode()  # a name that is no text cannot be told
+            except (OSError, UnicodeEncodeError):
+                continue
+            mode = stat.S_IMODE(status.st_mode)
+            if stat.S_ISREG(status.st_mode):
+                why = why_not(prefix + name, status.st_size)
+                yield FileEntry(name, "file", status.st_size, status.st_mtime_ns, mode, "", why)
+            elif stat.S_ISDIR(status.st_mode):
+                yield FileEntry(name, "folder", mode=mode)
+            elif stat.S_ISLNK(status.st_mode):
+                yield FileEntry(name, "link", target=self._target(folder, name))
+
+    def _target(self, folder: Path, name: str) -> str:
+        """Return where a link leads, relative if that is in here."""
+        real = os.path.realpath(f"{folder}/{name}")
+        if Path(real).is_relative_to(self.folder):
+            return os.path.relpath(real, folder)
+        return str((folder / name).readlink())
+
 
 def looks_secret(path: str) -> bool:
     """Tell whether a file's name or folder says that it holds credentials."""
-    parts = [part.lower() for part in PurePosixPath(path).parts]
-    name = parts[-1] if parts else ""
-    return any(fnmatch(name, pattern) for pattern in _SECRET_FILES) or not _SECRET_FOLDERS.isdisjoint(parts[:-1])
+    *folders, name = path.lower().rstrip("/").split("/")  # no Path is made: asked for every name in a folder
+    return _SECRET_NAME.match(name) is not None or not _SECRET_FOLDERS.isdisjoint(folders)
 
 
-def _why_not(relative: str, status: os.stat_result) -> str:
-    if not stat.S_ISREG(status.st_mode):
-        return f"{relative} is not a regular file"
+def why_not(relative: str, size_bytes: int) -> str:
+    """Say why a file does not travel; empty when it does."""
     if looks_secret(relative):
-        return f"{relative} may hold credentials: use `--secret NAME`"
-    if status.st_size > DEFAULTS.file_limit_bytes:
-        return f"{relative} is larger than {DEFAULTS.file_limit_bytes >> 30} GB: put it into a volume"
+        return f"{relative} stays on your machine, as it may hold credentials: use `--secret NAME`"
+    if size_bytes > DEFAULTS.file_limit_bytes:
+        return f"{relative} is larger than {DEFAULTS.file_limit_bytes >> 30} GB: put it into a volume (`--volume`)"
     return ""
-
-
-def _delete(path: Path, name: str) -> str:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        return f"{name} was deleted remotely and could not be deleted here ({error.strerror})."
-    return ""
-
-
-def _write(path: Path, data: Buffer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as opened:
-            opened.write(data)
-        with contextlib.suppress(OSError):
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

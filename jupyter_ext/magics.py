@@ -10,7 +10,7 @@ from typing import Any
 from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from jupyter_ext import reports
+from jupyter_ext import arrivals, reports
 from jupyter_ext.arguments import HELP, parse_cell, parse_line
 from jupyter_ext.cell_run import run_cell
 from jupyter_ext.errors_shown import shown_in_one_line
@@ -19,14 +19,13 @@ from jupyter_ext.log_view import log_lines, meant, parse_logs
 from jupyter_ext.outputs import Outputs
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.session import Sessions
+from jupyter_ext.stake import AtStake, read_stake
 from jupyter_ext.status import StatusLine
 from jupyter_ext.words import split_words
 from kernel_bridge.client.session_log import session_log
-from kernel_bridge.config import check_url
+from kernel_bridge.config import CODE, check_trust, check_url
 from kernel_bridge.errors import BadOption, CellburstError, NotFound
-from kernel_bridge.protocol.cells import FileRef
 from kernel_bridge.protocol.resources import is_gpu_spec, parse_duration
-from kernel_bridge.protocol.wire import from_wire
 
 
 @magics_class
@@ -61,6 +60,7 @@ class GpuMagics(Magics):
             lines = reports.runtime_lines(control_plane.runtime(), str(control_plane.address))
             for session in self.sessions:
                 lines += reports.session_lines(session.refresh(), self.sessions.references.alive(session.info.id))
+                lines += reports.at_stake_lines(self._at_stake(session))
             _say(*lines)
 
     @line_magic
@@ -76,8 +76,10 @@ class GpuMagics(Magics):
                 return
             for session in chosen:
                 self._pump(session).drain()
+                _say(*reports.at_stake_lines(self._at_stake(session)))  # before it is lost
                 session.info = session.control_plane.stop_session(session.info.id)
                 self._pump(session).drain()
+                session.told_lost = session.info.lost
                 _say(*reports.stopped_lines(session.info, self.sessions.references.alive(session.info.id)))
 
     @line_magic
@@ -87,13 +89,13 @@ class GpuMagics(Magics):
             for session in self._chosen(line):
                 self.sessions.control_plane()  # a runtime that was stopped is started: its saved state is what goes
                 lost = self._remote_only(session)
+                _say(reports.discarded_line(session, lost))  # before it is
                 session.control_plane.reset_session(session.info.id)
                 self.sessions.forget(session)
-                _say(reports.lost_line(session, lost))
 
     @line_magic
     def gpu_get(self, line: str) -> None:
-        """Bring a file of the session's folder here: `%gpu_get results/model.bin`."""
+        """Bring a file of the session's folder here, or all of a folder: `%gpu_get results/model.bin`."""
         with shown_in_one_line():
             words = split_words(line)
             if len(words) != 1:
@@ -101,24 +103,23 @@ class GpuMagics(Magics):
             session = self._only_session()
             pump = self._pump(session)
             pump.wait_ready()
-            reply = pump.ask("get_file_request", {"path": words[0], "shared_arena": session.same_host})
-            ref = from_wire(FileRef, reply.content["file"])
-            data = session.receiver().get(ref.data, reply.buffers) if ref.data is not None else None
-            written, notice = session.local_files.bring_home(ref, data, session.files.get(ref.path, ""))
-            session.files[ref.path] = ref.digest
-            _say(*(text for text in (notice, f"{written}: {ref.size_bytes} bytes" if written else "") if text))
+            _say(*arrivals.get(session, pump, words[0]))
 
     @line_magic
     def gpu_connect(self, line: str) -> None:
-        """Use the runtime at a URL; the token is asked for. `%gpu_connect local`: this machine's own again."""
+        """Use the runtime at a URL; the token is asked for. `%gpu_connect local`: this machine's own again.
+
+        `%gpu_connect URL trust=data`: nothing that comes home from it may run code here.
+        """
         with shown_in_one_line():
             words = split_words(line)
+            trust = check_trust(words.pop()[len("trust=") :]) if words[1:] and words[-1].startswith("trust=") else CODE
             if len(words) != 1:
                 raise UsageError(
                     "Write the runtime's address, without the token: `%gpu_connect https://gpu-host:8443`."
                 )
             url = "" if words[0] == "local" else check_url(words[0])
-            control_plane = self.sessions.connect(url, _ask_token(url) if url else "")
+            control_plane = self.sessions.connect(url, _ask_token(url) if url else "", trust)
             _say(*reports.runtime_lines(control_plane.runtime(), str(control_plane.address)))
 
     @line_magic
@@ -184,6 +185,8 @@ class GpuMagics(Magics):
             _say(f"simulated {value}: cells run on the CPU and every place that shows the card says so")
         else:
             self.sessions.preferences = self.sessions.preferences.change(key, value)
+            for session in self.sessions:
+                session.mirror.takes_data_only = self.sessions.takes_data_only
 
     def _chosen(self, line: str) -> list[RemoteSession]:
         """Return the sessions a line names by name or id: all of this notebook's when it names none."""
@@ -205,11 +208,16 @@ class GpuMagics(Magics):
         here = self.sessions.shell.user_ns
         names = {handle.name for handle in self.sessions.references.alive(session.info.id)}
         names.update(name for name in session.refresh().kept_names if name not in here)
+        names.update(name for name in self._at_stake(session).remote if name not in here)
+        return sorted(names)
+
+    def _at_stake(self, session: RemoteSession) -> AtStake:
+        """Ask a container that is up what it alone holds, and what of that cannot be saved."""
         if session.up and session.channel.peer_up:
             with suppress(CellburstError):  # it is going away by itself: then the handles are what is known
-                remote = self._pump(session).ask("state_request", {}).content.get("names", {})
-                names.update(name for name in remote if name not in here)
-        return sorted(names)
+                answer = self._pump(session).ask("state_request", {}).content
+                return read_stake(answer, self.sessions.references.alive(session.info.id))
+        return AtStake()
 
     def _pump(self, session: RemoteSession) -> Any:
         status = StatusLine(self.shell, clearable=False, enabled=False)

@@ -50,8 +50,8 @@ class Manifest:
         return reference is not None and reference() is namespace.get(name, self)
 
     def forget_handles(self) -> None:
-        """Tell of every handle anew: a container that woke may have lost a value that could not be saved."""
-        self._announced.difference_update(self._handles)
+        """Tell of everything anew: a container that woke may have lost a value, and was told of nothing yet."""
+        self._announced.clear()
         self._handles.clear()
 
     def start_over(self) -> None:

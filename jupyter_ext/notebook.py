@@ -11,12 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from kernel_bridge.capture.analysis import MODULE_NAMES
 from kernel_bridge.client.buffers import boot_id
 from kernel_bridge.protocol.sessions import Notebook
 
 # What IPython keeps in the namespace for itself. Inputs, outputs and their numbered names travel when a cell says them.
 _HISTORY: Final = re.compile(r"(?:_{1,3}|_i{1,3}|_i?\d+|_ih|_oh|In|Out)\Z")
-_INTERNAL: Final = re.compile(r"(?:_dh|_exit_code|__\w+__)\Z")
+_INTERNAL: Final = MODULE_NAMES | {"_dh", "_exit_code"}
 _MISSING: Final = object()
 
 
@@ -67,7 +68,7 @@ def user_names(namespace: Mapping[str, Any], hidden: Mapping[str, Any]) -> set[s
 
 def is_shell_name(name: str) -> bool:
     """Tell whether a name is IPython's own: `_`, `_5`, `Out`, `__name__`."""
-    return bool(_HISTORY.match(name) or _INTERNAL.match(name))
+    return name in _INTERNAL or bool(_HISTORY.match(name))
 
 
 def is_history_name(name: str) -> bool:
@@ -87,6 +88,13 @@ def parent_header(shell: Any) -> dict[str, Any]:
     parent = shell.get_parent()
     header = parent.get("header") or parent
     return dict(header) if header.get("msg_id") else {}
+
+
+def cell_number(shell: Any) -> int:
+    """Return the number of the cell that runs, as in `In[5]`."""
+    running = getattr(shell.displayhook, "exec_result", None)
+    # IPython counts on sooner or later, by its version.
+    return int(getattr(running, "execution_count", None) or shell.execution_count)
 
 
 def may_ask(shell: Any) -> bool:

@@ -18,6 +18,8 @@ __all__ = ["Needs", "local_module_files", "local_module_root", "requirements_for
 
 # The far side has its own copies of what makes it one.
 _OURS: Final = frozenset({"__main__", "cellburst", "jupyter_ext", "kernel_bridge", "remote_runtime"})
+# What a library uses unasked where it is installed: values look and are computed otherwise without it.
+_COMPANIONS: Final = {"pandas": ("pyarrow", "numexpr", "bottleneck")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +80,6 @@ class _Walk:
                 self.local.update(one.modules)
             else:
                 self.pins[one.name] = one.requirement
-            needed = ((self.known.find(name), more) for name, more in one.needs(wanted))
+            companions = ((name, frozenset[str]()) for name in _COMPANIONS.get(one.name, ()))
+            needed = ((self.known.find(name), more) for name, more in (*one.needs(wanted), *companions))
             waiting += [(other, more) for other, more in needed if other is not None]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from jupyter_ext.arguments import parse_positive, parse_volume
+from kernel_bridge.config import check_trust
 from kernel_bridge.errors import BadOption
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.resources import parse_duration, parse_gpu, parse_size, write_size
@@ -25,6 +26,7 @@ class Preferences:
     timeout: float | None = DEFAULTS.cell_timeout_s
     idle: float = DEFAULTS.idle_after_s
     writeback_limit: int | None = None  # bytes; None: by where the container is
+    trust: str = "auto"  # as the runtime was connected to; else `code` or `data`
 
     def change(self, key: str, text: str) -> Preferences:
         """Return them with one changed; raises BadOption that says what there is."""
@@ -47,6 +49,7 @@ KEYS: Final = {
     "timeout": "a cell's time limit, as `30m`, or `none`",
     "idle": "after how long without a cell the state is saved and billing stops",
     "writeback_limit": "values above it stay remote as handles, as `64M`, or `auto`",
+    "trust": "`data`: nothing but plain data comes home; `code`: anything; `auto`: as the runtime was connected",
 }
 assert set(KEYS) == {field.name for field in fields(Preferences)}  # noqa: S101 - the table is complete
 
@@ -65,6 +68,8 @@ def _read(key: str, text: str) -> Any:
         return None
     if key in {"timeout", "idle"}:
         return parse_duration(text)
+    if key == "trust":
+        return text if text == "auto" else check_trust(text)
     return parse_positive("cpu=", text) if key == "cpu" else text
 
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from jupyter_ext.installed import canonical, catalogue
 from jupyter_ext.notebook import python_version
 from jupyter_ext.packages import local_module_files, local_module_root, requirements_for
 from jupyter_ext.remote_session import RemoteSession
 from kernel_bridge.codecs.hashing import digest
+from kernel_bridge.errors import BadOption
 from kernel_bridge.protocol.cells import FileRef
 from kernel_bridge.protocol.images import NOTEBOOK
 from kernel_bridge.protocol.messages import Buffer
@@ -57,11 +59,37 @@ def why_not(session: RemoteSession, module: str) -> str:
     return ""
 
 
-def _link(session: RemoteSession, requirements: tuple[str, ...]) -> None:
-    layer = session.add_layer(requirements)
+def install(session: RemoteSession, requirements: Iterable[str]) -> None:
+    """Add packages that the user names, with what they depend on; raises BadOption, BuildFailed.
+
+    One without a version is taken at the notebook's, where the notebook has it.
+    """
+    wanted = tuple(_at_this_version(text.strip()) for text in requirements)
+    for text in wanted:
+        name = canonical(_name(text))
+        if name in {canonical(linked) for linked in session.linked}:
+            raise BadOption(
+                f"{name} is in this session already and cannot be replaced while it runs: "
+                f"declare `cellburst.Image.from_notebook().pip_install({text!r})`."
+            )
+    _link(session, wanted, resolve=True)
+
+
+def _at_this_version(text: str) -> str:
+    found = catalogue().find(canonical(text)) if _DISTRIBUTION.fullmatch(text) else None
+    return f"{text}=={found.version}" if found is not None and not found.is_local else text
+
+
+def _name(requirement: str) -> str:
+    found = _DISTRIBUTION.match(requirement)
+    return found[0] if found else ""
+
+
+def _link(session: RemoteSession, requirements: tuple[str, ...], *, resolve: bool = False) -> None:
+    layer = session.add_layer(requirements, resolve=resolve)
     if layer and layer not in session.layers:
         session.layers.append(layer)
-    session.linked.update(found[0] for text in requirements if (found := _DISTRIBUTION.match(text)))
+    session.linked.update(filter(None, map(_name, requirements)))
 
 
 def _changed_files(session: RemoteSession, tops: Iterable[str]) -> LocalModules:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jupyter_ext.data_only import harmless_output
 from jupyter_ext.desk import Desk
 from jupyter_ext.failures import interrupted
 from jupyter_ext.outputs import Outputs, show_late
@@ -74,12 +75,17 @@ class Pump:
         header = new_header(msg_type, self._session.info.id)
         self._replies[header["msg_id"]] = None
         self._session.channel.send(Message(STATE, header, content=content))
-        self._until(lambda: self._replies[header["msg_id"]] is not None)
+        self._until(lambda: self._replies[header["msg_id"]] is not None or not self._session.up)
         reply = self._replies.pop(header["msg_id"])
-        assert reply is not None  # noqa: S101 - what was waited for
+        if reply is None:
+            raise SessionLost("The container went away before it answered.")
         if reply.content.get("why"):
             raise NotFound(f"{reply.content['why']}.")
         return reply
+
+    def say(self, text: str) -> None:
+        """Show how far something has come."""
+        self._status.say(text)
 
     def drain(self) -> None:
         """Serve what has arrived, and wait for nothing: between cells."""
@@ -151,6 +157,11 @@ class Pump:
             self._input(message)
 
     def _iopub(self, message: Message, *, ours: bool) -> None:
+        if self._session.mirror.takes_data_only:
+            harmless = harmless_output(message)
+            if harmless is None:
+                return
+            message = harmless
         cell = self._cell
         if cell is None or not ours:
             show_late(self._shell, message, self._session.parent_of(message.parent_id))

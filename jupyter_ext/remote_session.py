@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
+from jupyter_ext.file_book import FileBook
 from jupyter_ext.files import LocalFiles
 from jupyter_ext.handles import HandleTable
 from jupyter_ext.manifest import Manifest
+from jupyter_ext.notebook import is_history_name
+from kernel_bridge.capture.credentials_inside import credential_inside
 from kernel_bridge.capture.mirror import Mirror
+from kernel_bridge.capture.randomness import RandomStates
+from kernel_bridge.capture.units import PackedUnit
+from kernel_bridge.client.blobs import Moved
 from kernel_bridge.client.buffers import Buffers
 from kernel_bridge.client.channel import Channel
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender
+from kernel_bridge.protocol.cells import FileRef
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.notes import PeerUp
 from kernel_bridge.protocol.sessions import SessionInfo
@@ -39,21 +46,36 @@ class RemoteSession:
         self.control_plane = control_plane
         self._buffers = Buffers(control_plane, info)
         self._arena = info.arena
-        self.mirror = Mirror(namespace, references=references)
+        self._moved: Moved = lambda way, done_bytes, size_bytes: None
+        self.allowed: frozenset[str] = frozenset()  # `--in` of the running cell: these travel whatever they look like
+        self.mirror = Mirror(namespace, references=references, why_not=self._credential_in)
         self.manifest = Manifest()
+        self.random = RandomStates()
         self.up = False
         self.used = False  # by this kernel
-        self.notices: list[str] = []  # to show under the first cell
+        self.notices: list[str] = []  # to show under the next cell
+        self.told_lost: dict[str, str] = {}  # what of the last hibernation's losses the user has read already
         self.epoch = info.epoch
         self.stream = ""
+        self.packages: dict[str, str] = {}  # versions in the container's image, of those whose values travel
         self.layers: list[str] = list(info.layers)
         self.provided: set[str] = set()  # top-level modules whose packages are linked in, or that need none
         self.linked: set[str] = set()  # distributions the layers hold
         self.local_modules: set[str] = set()  # top-level modules that are files of this machine
         self.modules: dict[str, str] = {}  # path -> digest of local modules the container has
-        self.files: dict[str, str] = {}  # path -> digest of files the container has
+        self.files = FileBook()
+        self.stale_files: list[FileRef] = []  # of a folder that the notebook worked in before
         self.local_files = LocalFiles(info.spec.notebook.directory or ".")
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    def _credential_in(self, unit: PackedUnit) -> str:
+        """Say why a unit must not leave, or nothing; a name's own value was looked at when the cell was captured."""
+        found = (
+            credential_inside(name, self.namespace[name], self.namespace)
+            for name in unit.names
+            if name not in self.allowed and name in self.namespace and not is_history_name(name)
+        )
+        return next((reason for reason in found if reason), "")
 
     @property
     def same_host(self) -> bool:
@@ -76,7 +98,13 @@ class RemoteSession:
             self._arena = self.info.arena
             self._buffers.close()
             self._buffers = Buffers(self.control_plane, self.info)
+            self._buffers.watch(self._moved)
         return self._buffers
+
+    def watch(self, moved: Moved) -> None:
+        """Have `moved` told how far a large buffer is on its way, until another one is named."""
+        self._moved = moved
+        self._buffers.watch(moved)
 
     def close(self) -> None:
         """Let go of the connections; what runs there goes on."""
@@ -91,9 +119,9 @@ class RemoteSession:
         """Return what brings buffers home."""
         return self.buffers().receiver()
 
-    def add_layer(self, requirements: Sequence[str]) -> str:
+    def add_layer(self, requirements: Sequence[str], *, resolve: bool = False) -> str:
         """Have the package layer of these requirements built or found; returns its path."""
-        return self.control_plane.add_layer(self.info.id, requirements).path
+        return self.control_plane.add_layer(self.info.id, requirements, resolve=resolve).path
 
     def refresh(self) -> SessionInfo:
         """Ask the control plane how the session stands."""
@@ -106,7 +134,13 @@ class RemoteSession:
         self.up = True
         if self.stream and self.stream != note.stream:
             self.manifest.forget_handles()
+            self.random.forget()
+        if self.stream != note.stream:
+            if self.info.lost != self.told_lost:
+                self.notices.append(lost_line(self.info.lost))
+            self.told_lost = {}
         self.stream = note.stream
+        self.packages = note.packages
         self.enter_epoch(note.epoch)
 
     def enter_epoch(self, epoch: str) -> bool:
@@ -122,7 +156,8 @@ class RemoteSession:
         """Forget what the container held: its namespace is a new, empty one."""
         self.mirror.clear()
         self.manifest.start_over()
-        self.files.clear()
+        self.random.forget()
+        self.files.forget()
         self.modules.clear()
 
     def remember_cell(self, msg_id: str, parent: dict[str, Any]) -> None:
@@ -149,5 +184,10 @@ class RemoteSession:
         if folder and folder != str(self.local_files.folder):
             found = LocalFiles(folder)
             if found.folder != self.local_files.folder:
-                self.local_files = found
-                self.files.clear()
+                self.local_files, self.stale_files = found, [*self.files.all_gone(), *self.stale_files]
+
+
+def lost_line(lost: Mapping[str, str]) -> str:
+    """Say what did not survive a hibernation, and why."""
+    told = (why if why.startswith(name) else f"{name}: {why}" for name, why in sorted(lost.items()))
+    return f"not kept while the session slept: {'; '.join(told)}"

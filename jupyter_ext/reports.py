@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from jupyter_ext.remote_session import RemoteSession
+from jupyter_ext.remote_session import RemoteSession, lost_line
+from jupyter_ext.stake import AtStake
 from jupyter_ext.status import card_label, format_seconds
-from kernel_bridge.capture.handle import HandleInfo
+from kernel_bridge.capture.handle import HandleInfo, format_bytes
 from kernel_bridge.client.replies import RuntimeInfo
 from kernel_bridge.protocol.money import cost_microusd, format_usd
 from kernel_bridge.protocol.sessions import SessionInfo
@@ -43,9 +44,18 @@ def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]
     lines = [head, f"  image {info.spec.image.label}"]
     if handles:
         lines.append(f"  remote values: {', '.join(describe(handle) for handle in handles)}")
-    elif info.kept_names:
-        lines.append(f"  kept: {', '.join(info.kept_names)}")
+    if info.kept_names:
+        lines.append(f"  kept: {_kept(info)}: {', '.join(info.kept_names)}")
+    if info.unsaved:
+        lines.append(f"  cannot be saved, so it stays and costs on: {info.unsaved}")
     return lines
+
+
+def at_stake_lines(stake: AtStake) -> list[str]:
+    """Say what a stop would lose now."""
+    when = ", as of the last cell" if stake.busy else ""
+    said = [f"    {why if why.startswith(name) else f'{name}: {why}'}" for name, why in sorted(stake.lost.items())]
+    return [f"  cannot be saved{when}; lost at a stop or after the idle window:", *said] if said else []
 
 
 def describe(handle: HandleInfo) -> str:
@@ -55,13 +65,14 @@ def describe(handle: HandleInfo) -> str:
 
 def stopped_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]:
     """Say what a stop kept, and which remote values could not be."""
-    lost = sorted({handle.name for handle in handles}.difference(info.kept_names))
-    kept = f"kept {', '.join(info.kept_names)}" if info.kept_names else "there was nothing to keep"
+    unknown = {handle.name for handle in handles}.difference(info.kept_names)
+    lost = dict.fromkeys(unknown, "it was not saved") | info.lost
+    kept = f"kept {', '.join(info.kept_names)} ({_kept(info)})" if info.kept_names else "there was nothing to keep"
     lines = [f"{info.id}: stopped; {kept}"]
-    return [*lines, f"{info.id}: lost {', '.join(lost)}, which cannot be saved"] if lost else lines
+    return [*lines, f"{info.id}: {lost_line(lost)}"] if lost else lines
 
 
-def lost_line(session: RemoteSession, names: Sequence[str]) -> str:
+def discarded_line(session: RemoteSession, names: Sequence[str]) -> str:
     """Say what a reset discards."""
     return f"{session.info.id}: discarded {', '.join(names)}" if names else f"{session.info.id}: nothing was only there"
 
@@ -73,6 +84,11 @@ def keep_warm_line(info: SessionInfo, seconds: float) -> str:
     card = card_label(info.card or info.spec.gpu, info.card_count, simulated=info.simulated)
     rate = format_usd(info.rate_microusd_per_h)
     return f"{info.id}: {card} stays warm until {until}; that costs up to {cost} ({rate}/h)"
+
+
+def _kept(info: SessionInfo) -> str:
+    until = time.strftime("%b %d %H:%M", time.localtime(info.kept_until_s)) if info.kept_until_s else ""
+    return f"{format_bytes(info.kept_bytes)}{f' until {until}' if until else ''}"
 
 
 def _state(info: SessionInfo) -> str:

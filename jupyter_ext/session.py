@@ -26,7 +26,7 @@ from kernel_bridge.client.channel import Channel
 from kernel_bridge.client.embedded import ensure_runtime, running_runtime
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.client.journal import Journal
-from kernel_bridge.config import Address, ClientConfig
+from kernel_bridge.config import CODE, DATA, Address, ClientConfig
 from kernel_bridge.errors import BadOption, CellburstError, NotFound, RemoteValueError
 from kernel_bridge.protocol.blobs import UnitHead
 from kernel_bridge.protocol.images import NOTEBOOK, ImageRecipe
@@ -102,7 +102,10 @@ class Sessions:
     def known(self, spec: SessionSpec) -> RemoteSession | None:
         """Return the session of this spec if this kernel has opened it."""
         found = self._open.get(_key(spec))
-        return None if found is None or found.closed else found
+        if found is None or found.closed:
+            return None
+        found.mirror.takes_data_only = self.takes_data_only
+        return found
 
     def open(self, spec: SessionSpec) -> RemoteSession:
         """Return the session of this spec, opened where needed; nothing starts. Raises NoCapacity or NotFound."""
@@ -118,6 +121,7 @@ class Sessions:
         self.opened += 1
         made = RemoteSession(info, channel, self.shell.user_ns, self.references, control_plane)
         made.notices += notices
+        made.mirror.takes_data_only = self.takes_data_only
         self._open[_key(spec)] = made
         return made
 
@@ -141,16 +145,28 @@ class Sessions:
 
     def fetch(self, info: HandleInfo) -> Any:
         """Bring a handle's value home and return it; raises RemoteValueError when it is lost."""
-        return value_of(*self.fetch_unit(info))
+        status = StatusLine(self.shell, clearable=False)
+        try:
+            session, head, buffers = self.fetch_unit(info, data_only=self.takes_data_only)
+            session.watch(status.moved)
+            value = value_of(session, head, buffers)
+            session.buffers().release()
+            return value
+        finally:
+            status.remove()
 
-    def fetch_unit(self, info: HandleInfo) -> tuple[RemoteSession, UnitHead, tuple[Buffer, ...]]:
+    def fetch_unit(
+        self, info: HandleInfo, *, data_only: bool = False
+    ) -> tuple[RemoteSession, UnitHead, tuple[Buffer, ...]]:
         """Have a handle's value pickled where it is; return its session, where its bytes are, and those that came."""
         session = self._of_handle(info)
         status = StatusLine(self.shell, clearable=False)
         pump = self.pump(session, status, Outputs(self.shell, status))
         pump.wait_ready()
         try:
-            reply = pump.ask("fetch_request", {"key": info.key, "shared_arena": session.same_host})
+            asked = {"key": info.key, "name": info.name, "type": info.type, "data_only": data_only}
+            asked["shared_arena"] = session.same_host
+            reply = pump.ask("fetch_request", asked)
         except NotFound as error:
             raise RemoteValueError(f"{info.name} cannot be brought home: {error}") from None
         finally:
@@ -176,16 +192,27 @@ class Sessions:
         self.forget(session)
         self.opened -= 1
 
-    def connect(self, url: str, token: str) -> ControlPlane:
+    @property
+    def takes_data_only(self) -> bool:
+        """Tell whether what comes home may be plain data alone: as `%gpu_config trust` says, else as connected."""
+        chosen = self.preferences.trust
+        return (self._connection_trust if chosen == "auto" else chosen) == DATA
+
+    @cached_property
+    def _connection_trust(self) -> str:
+        return self.config().trust
+
+    def connect(self, url: str, token: str, trust: str = CODE) -> ControlPlane:
         """Use another runtime from now on, and remember it; raises what it refuses with. Empty: this machine's own."""
         config = self.config()
         if url:
             with ControlPlane(Address(url, token)) as asked:
                 asked.runtime()
-            config.save_connection(url, token)
+            config.save_connection(url, token, trust)
         else:
             config.forget_connection()
         self.leave()
+        self.__dict__.pop("_connection_trust", None)
         return self.control_plane()
 
     def leave(self) -> None:

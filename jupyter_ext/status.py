@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from jupyter_ext.notebook import in_ipykernel
+from kernel_bridge.capture.handle import format_bytes
 from kernel_bridge.protocol.money import format_usd
 
 # Colours are inherited, so that it reads the same in a light and in a dark theme.
@@ -92,6 +93,10 @@ class StatusLine:
         update = bool(self._display_id)
         self._display_id = self._display_id or uuid.uuid4().hex
         self._publish(_bundle(_BUSY + text), update=update)
+
+    def moved(self, way: str, done_bytes: int, size_bytes: int) -> None:
+        """Show how far a large value is: `sending 1.2 GB of 3.0 GB`."""
+        self.say(f"{way} {format_bytes(done_bytes)} of {format_bytes(size_bytes)}")
 
     def remove(self) -> None:
         """Let the next output take its place; what is said after that must not clear that output."""

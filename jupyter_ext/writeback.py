@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import chain
+from types import ModuleType
 from typing import Any, Final
 
+from IPython import get_ipython
+
+from jupyter_ext import arrivals
+from jupyter_ext.data_only import harmless_reply
 from jupyter_ext.handles import handle_info_of
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.shipment import size_of
+from kernel_bridge.capture.finalizers import has_finalizer, hush_last
 from kernel_bridge.codecs.pickler import unpack
+from kernel_bridge.codecs.plain_data import unpack_data
 from kernel_bridge.codecs.wire_units import unpack_unit
 from kernel_bridge.errors import CellburstError
 from kernel_bridge.protocol.blobs import UnitHead
-from kernel_bridge.protocol.cells import RESULT_NAME, CellReply, HandleHead
+from kernel_bridge.protocol.cells import RANDOM_NAME, RESULT_NAME, CellReply, HandleHead
 from kernel_bridge.protocol.messages import Buffer
 
 _NOTHING: Final = object()
+_LAST_RESULTS: Final = ("_", "__", "___")
 _PRIVATE: Final = "_cellburst_"  # names that only units bear
 
 
@@ -33,18 +45,31 @@ class Homecoming:
 
 
 def bring_home(
-    session: RemoteSession, reply: CellReply, inline: Sequence[Buffer], before: Mapping[str, Any]
+    session: RemoteSession,
+    reply: CellReply,
+    inline: Sequence[Buffer],
+    before: dict[str, Any],
+    imports: Iterable[str] = (),
 ) -> Homecoming:
-    """Bind what changed, delete what was deleted, write the files; `before` is the namespace when the cell was sent."""
+    """Bind what changed, delete what was deleted, write the files.
+
+    `before` is the namespace when the cell was sent, `imports` the modules that the cell's text imports.
+    """
+    if session.mirror.takes_data_only:
+        reply = harmless_reply(reply)
     home = Homecoming(returned_bytes=size_of(reply.units), notices=list(reply.notices))
     _accept_units(session, reply.units, inline, before, home)
     for name in reply.deleted:
         _delete(session, name, before, home)
     for head in reply.handles:
         _bind_handle(session, head, before, home)
+    _import_parts(session, reply, imports)
+    _take_random_states(session)
     _take_result(session, reply, home)
     _take_exception(session, reply, home)
     _write_files(session, reply, inline, home)
+    session.buffers().release()
+    _let_copies_go(session, reply, before)
     return home
 
 
@@ -59,7 +84,8 @@ def keep_output(shell: Any, value: Any) -> None:
 def value_of(session: RemoteSession, head: UnitHead, inline: Sequence[Buffer]) -> Any:
     """Return the value of a unit that is bound to no name here; raises what unpickling raises."""
     unit = unpack_unit(head, inline, session.receiver())
-    values = unpack(unit.pickle, unit.buffers, session.namespace, session.references)[0]
+    rebuild = unpack_data if session.mirror.takes_data_only else unpack
+    values = rebuild(unit.pickle, unit.buffers, session.namespace, session.references)[0]
     return next(iter(values.values()))
 
 
@@ -79,6 +105,7 @@ def _accept_units(
     names = [name for unit in units for name in unit.names]
     newer = {name: namespace.get(name, _NOTHING) for name in names if _changed_here(name, namespace, before)}
     report = session.mirror.accept(units)
+    _let_history_follow(session.namespace, before, names)
     session.manifest.delivered(report.bound)
     for refusal in report.failures:
         names = [name for name in refusal.names if not name.startswith(_PRIVATE)]
@@ -86,6 +113,18 @@ def _accept_units(
             home.notices.append(f"{', '.join(names)} did not come home: {refusal.reason}.")
     for name, value in newer.items():
         _keep_both(session, name, value, home)
+
+
+def _let_history_follow(namespace: Mapping[str, Any], before: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Let IPython know `_` for its own where a new value took the place of one that could not be changed.
+
+    It leaves `_` alone as long as that is not what it bound there.
+    """
+    hook = getattr(get_ipython(), "displayhook", None)
+    for name in _LAST_RESULTS:
+        old = before.get(name, _NOTHING)
+        if name not in names and old is getattr(hook, name, None) and name in namespace:
+            setattr(hook, name, namespace[name])
 
 
 def _keep_both(session: RemoteSession, name: str, value: Any, home: Homecoming) -> None:
@@ -120,6 +159,24 @@ def _bind_handle(session: RemoteSession, head: HandleHead, before: Mapping[str, 
     session.manifest.bind_handle(name, handle)
 
 
+def _import_parts(session: RemoteSession, reply: CellReply, imports: Iterable[str]) -> None:
+    """Import the parts of a package whose name the cell bound: `import a.b` binds `a`, and gives it its `b`."""
+    parts = [name for name in imports if "." in name and name not in sys.modules]
+    bound = (session.namespace.get(name) for head in reply.units for name in head.names) if parts else ()
+    packages = {value.__name__ for value in bound if isinstance(value, ModuleType)}
+    for part in parts:
+        if part.partition(".")[0] in packages:
+            with suppress(Exception):  # a module's own code may raise anything; using it says what
+                import_module(part)
+
+
+def _take_random_states(session: RemoteSession) -> None:
+    states = session.namespace.pop(RANDOM_NAME, None)
+    if states is not None:
+        session.mirror.drop([RANDOM_NAME])
+        session.random.put(states)  # a library that is not imported here has no generator to set
+
+
 def _take_result(session: RemoteSession, reply: CellReply, home: Homecoming) -> None:
     value = session.namespace.pop(RESULT_NAME, _NOTHING)
     if value is not _NOTHING:
@@ -135,20 +192,19 @@ def _take_exception(session: RemoteSession, reply: CellReply, home: Homecoming) 
             session.mirror.drop([name])
 
 
+def _let_copies_go(session: RemoteSession, reply: CellReply, before: dict[str, Any]) -> None:
+    """Drop what the cell let go of, or put something in the place of: it was finalised there, where that happened."""
+    changed = chain(reply.deleted, *(head.names for head in reply.units))
+    for name in [name for name in changed if has_finalizer(before.get(name))]:
+        if session.namespace.get(name) is not before[name]:
+            hush_last(before.pop(name))
+
+
 def _write_files(session: RemoteSession, reply: CellReply, inline: Sequence[Buffer], home: Homecoming) -> None:
-    receiver = session.receiver()
-    for ref in reply.files:
-        data = None if ref.data is None else receiver.get(ref.data, inline)
-        written, notice = session.local_files.bring_home(ref, data, session.files.get(ref.path, ""))
-        home.returned_bytes += ref.size_bytes if data is not None else 0
-        if written:
-            home.files.append(written)
-        if notice:
-            home.notices.append(notice)
-        if ref.deleted:
-            session.files.pop(ref.path, None)
-        elif ref.digest:
-            session.files[ref.path] = ref.digest
+    arrived = arrivals.bring_home(session, reply.files, inline)
+    home.returned_bytes += arrived.size_bytes
+    home.files += arrived.written
+    home.notices += arrived.notices
 
 
 def _changed_here(name: str, namespace: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
