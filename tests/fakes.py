@@ -138,7 +138,9 @@ class FakeImages:
             cached=True,
         )
 
-    async def layer(self, environment: Environment, requirements: Sequence[str], progress: Progress) -> Layer:
+    async def layer(
+        self, environment: Environment, requirements: Sequence[str], progress: Progress, *, resolve: bool = False
+    ) -> Layer:
         progress(f"installing {' '.join(requirements)}")
         return Layer(digest="0" * 64, path=Path("/layers/0"), requirements=tuple(requirements), cached=True)
 

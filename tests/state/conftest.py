@@ -9,13 +9,13 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from kernel_bridge.config import ClientConfig
-from tests.journeys.conftest import config  # noqa: F401 - a fixture
+from tests.journeys.conftest import config
 
 __all__ = ["config", "shell"]
 
 
 @pytest.fixture(scope="module")
-def shell(config: ClientConfig) -> Iterator[InteractiveShell]:  # noqa: F811 - the fixture above
+def shell(config: ClientConfig) -> Iterator[InteractiveShell]:
     """A notebook with one simulated card."""
     del config
     with pytest.MonkeyPatch.context() as patch:

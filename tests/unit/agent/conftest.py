@@ -22,7 +22,7 @@ from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.codecs.arena import Arena
 from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender, pack_units, unpack_unit
-from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, ManifestChange
+from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, FolderList, ManifestChange
 from kernel_bridge.protocol.containers import ContainerConfig, Mount
 from kernel_bridge.protocol.framing import ACK, MESSAGE, NOTE, envelope, note, open_envelope, read_note
 from kernel_bridge.protocol.messages import CONTROL, SHELL, STATE, STDIN, Message, decode, encode, new_header
@@ -127,9 +127,11 @@ class Container:
         self.answers: dict[str, Callable[[Message], Message]] = {
             "page_request": self._page,
             "file_request": self._no_file,
+            "list_request": self._no_files,
             "package_request": self._no_package,
         }
         self.inputs: list[str] = []
+        self.files: tuple[FolderList, ...] = ()  # what the notebook has beside it
 
     def hello(self) -> Note:
         return self.plane.notes.get(timeout=WAIT_S)
@@ -214,6 +216,9 @@ class Container:
 
     def _no_file(self, message: Message) -> Message:
         return Message(STATE, new_header("file_reply", "test"), message.header, {}, {"file": None, "why": "none"})
+
+    def _no_files(self, message: Message) -> Message:
+        return Message(STATE, new_header("list_reply", "test"), message.header, {}, {"folders": to_wire(self.files)})
 
     def _no_package(self, message: Message) -> Message:
         content = {"layers": [], "modules": [], "why": ""}

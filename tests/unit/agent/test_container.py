@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernel_bridge.protocol.cells import FileEntry, FolderList
 from kernel_bridge.protocol.containers import Mount
 from kernel_bridge.protocol.notes import Hibernate, Stop
 
@@ -218,9 +219,10 @@ def test_state_that_cannot_be_saved_stays_alive(start: Start, tmp_path: Path) ->
 
 
 def test_files_written_are_reported_and_missing_ones_fetched(start: Start) -> None:
-    """A file the cell writes comes home; the audit hook asks for one that it reads."""
+    """A file the cell writes comes home; the content of one that the notebook has is asked for when it is read."""
     container = start()
     asked: list[str] = []
+    container.files = (FolderList(path="", entries=(FileEntry("absent.txt", size_bytes=3),)),)
     container.answers["file_request"] = lambda message: (
         asked.append(message.content["path"]) or container._no_file(message)
     )

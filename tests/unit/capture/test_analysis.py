@@ -33,7 +33,7 @@ def names(cell: str) -> CellNames:
         ("for i in r: s = i", "r"),
         ("f'{a:{b}} {c!r}'", "a b c"),
         ("class A(B, metaclass=M):\n    x = y\n    def m(self, d=q): return g", "B M y q g"),
-        ("del a, b[0]", "a b"),
+        ("del a, b[0]", "b"),
         ("try: t = 1\nexcept E as e: e", "E"),
         ("match v:\n    case {'k': k, **r}: k, r\n    case P(x=0): w", "v P w"),
         ("@deco\ndef f(x: T) -> U: return x", "deco T U"),

@@ -179,8 +179,8 @@ def test_names_that_cannot_travel_are_told_with_their_path(bench: Any, tmp_path:
         bench.local.run("bad = {'handlers': [shared, {'stream': stream}]}\ngood = [shared]\ngen = (i for i in [])")
         export = bench.push("bad", "good", "gen")
     reasons = {refusal.names[0]: refusal.reason for refusal in export.refusals}
-    assert reasons["bad"] == "bad['handlers'][1]['stream'] is an open file"
-    assert reasons["gen"] == "gen is a generator"
+    assert reasons["bad"] == "bad['handlers'][1]['stream'] is an open file (its path travels: open it where it is used)"
+    assert reasons["gen"] == "gen is a generator (a list made of it travels)"
     assert bench.remote.names["good"] == [[1]]
 
 

@@ -111,13 +111,15 @@ def test_diagnose_names_the_path() -> None:
     config = Part()
     config.logger = Part()  # type: ignore[attr-defined]
     config.logger.handlers = [1, {"lock": threading.Lock()}]  # type: ignore[attr-defined]
+    config.logger.handlers[1]["lock"].acquire()  # type: ignore[attr-defined]
 
     def attempt(part: object) -> None:
         pack(part, {}, NoReferences(), arrays.Memory())
 
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(CannotTravel) as caught:
         attempt(config)
-    assert diagnose("cfg", config, attempt, caught.value) == "cfg.logger.handlers[1]['lock'] is a lock"
+    told = "cfg.logger.handlers[1]['lock'] is a lock that is held (release it first)"
+    assert diagnose("cfg", config, attempt, caught.value) == told
 
 
 def test_diagnose_gives_a_types_own_reason() -> None:

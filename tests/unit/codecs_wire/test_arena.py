@@ -120,3 +120,13 @@ def test_an_arena_elsewhere_is_not_usable(arena: Arena, tmp_path: Path) -> None:
     """A directory that is not on this machine is none."""
     assert arena.usable()
     assert not Arena(tmp_path / "nowhere").usable()
+
+
+def test_what_was_taken_is_given_back(arena: Arena) -> None:
+    """Its file goes, its mapping stays; what nobody took stays, too."""
+    taken, other = arena.put(b"a" * 100), arena.put(b"b" * 100)
+    view = arena.map(taken, 100)
+    arena.release([taken])
+    assert not arena.has(taken)
+    assert arena.has(other)
+    assert bytes(view[:2]) == b"aa"

@@ -9,6 +9,7 @@ import pytest
 import xxhash
 
 from kernel_bridge.codecs.arena import Arena
+from kernel_bridge.codecs.chunks import CHUNK_BYTES, PATCHED_FROM_BYTES, History
 from kernel_bridge.codecs.units import PackedUnit
 from kernel_bridge.codecs.wire_units import (
     ARENA_FROM_BYTES,
@@ -20,7 +21,7 @@ from kernel_bridge.codecs.wire_units import (
     unpack_unit,
 )
 from kernel_bridge.errors import BadRequest, NotFound, TooLarge
-from kernel_bridge.protocol.blobs import BufferRef, UnitHead
+from kernel_bridge.protocol.blobs import BufferRef, Patch, UnitHead
 from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
@@ -30,6 +31,9 @@ class Shelf:
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
+
+    def has(self, digest: str) -> bool:
+        return digest in self.held
 
     def put(self, data: Buffer, digest: str = "") -> str:
         name = blake3.blake3(data).hexdigest()
@@ -103,3 +107,38 @@ def test_a_reference_to_a_place_we_cannot_reach_is_refused() -> None:
     for digest in ("0" * 32, "0" * 64):
         with pytest.raises(NotFound):
             BufferReceiver().get(BufferRef(3, digest=digest), [])
+
+
+def test_of_a_changed_buffer_only_its_chunks_are_stored() -> None:
+    """The rest is taken from the blob it was; the shorter last chunk counts as one."""
+    shelf, history = Shelf(), History()
+    data = bytearray(PATCHED_FROM_BYTES + 1000)
+    first = BufferSender(blobs=shelf, history=history).put(data)
+    data[5], data[-1] = 7, 8
+    second = BufferSender(blobs=shelf, history=history).put(data)
+    assert second.patch is not None
+    assert second.patch.base == first.digest
+    assert second.patch.chunks == (0, PATCHED_FROM_BYTES // CHUNK_BYTES)
+    assert len(shelf.held[second.digest]) == CHUNK_BYTES + 1000
+    again = from_wire(BufferRef, to_wire(second))
+    assert bytes(BufferReceiver(blobs=shelf).get(again, [])) == bytes(data)
+
+
+def test_a_buffer_is_stored_whole_where_its_base_is_gone_or_little_like_it() -> None:
+    """And one that is as it was needs nothing."""
+    shelf, history = Shelf(), History()
+    data = bytearray(PATCHED_FROM_BYTES)
+    first = BufferSender(blobs=shelf, history=history).put(data)
+    assert BufferSender(blobs=shelf, history=history).put(data) == first
+    shelf.held.clear()
+    data[0] = 1
+    assert BufferSender(blobs=shelf, history=history).put(data).patch is None
+    other = bytes(range(256)) * (PATCHED_FROM_BYTES // 256)
+    assert BufferSender(blobs=shelf, history=history).put(other).patch is None
+
+
+@pytest.mark.parametrize("patch", [Patch("0" * 64, 1 << 20, (8,)), Patch("0" * 64, 0, (0,)), Patch("0" * 64, 4, (-1,))])
+def test_a_patch_that_does_not_fit_is_refused(patch: Patch) -> None:
+    """A chunk that is not there, chunks without a size."""
+    with pytest.raises(BadRequest):
+        BufferReceiver(blobs=Shelf()).get(BufferRef(8 << 20, digest="1" * 64, patch=patch), [])

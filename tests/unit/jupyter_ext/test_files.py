@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from jupyter_ext.files import LocalFiles, looks_secret
+from jupyter_ext.landing import Seen, land
 from kernel_bridge.codecs.hashing import digest
 from kernel_bridge.protocol.cells import FileRef
 
 
 def written(path: str, content: bytes = b"new") -> FileRef:
     return FileRef(path=path, size_bytes=len(content), digest=digest(content))
+
+
+def home(folder: Path, ref: FileRef, data: bytes | None, base: str = "") -> tuple[str, str]:
+    return land(LocalFiles(folder), ref, data, Seen(digests={ref.path: base} if base else {}))
 
 
 def test_files_below_the_folder_are_found_by_any_spelling(tmp_path: Path) -> None:
@@ -46,7 +51,7 @@ def test_credential_files_never_travel(tmp_path: Path, path: str) -> None:
     files = LocalFiles(tmp_path)
     assert looks_secret(path)
     assert files.named([path]) == []
-    _, notice = files.bring_home(written(path), b"new", digest(b"secret"))
+    _, notice = home(tmp_path, written(path), b"new", digest(b"secret"))
     assert "stayed remote" in notice
     assert target.read_text() == "secret"
 
@@ -63,9 +68,8 @@ def test_a_changed_file_is_hashed_anew(tmp_path: Path) -> None:
 
 def test_a_file_comes_home(tmp_path: Path) -> None:
     """Folders are made as needed; a file that only the container changed is replaced."""
-    files = LocalFiles(tmp_path)
-    assert files.bring_home(written("out/r.txt"), b"new", "") == ("out/r.txt", "")
-    assert files.bring_home(written("out/r.txt", b"newer"), b"newer", digest(b"new")) == ("out/r.txt", "")
+    assert home(tmp_path, written("out/r.txt"), b"new") == ("out/r.txt", "")
+    assert home(tmp_path, written("out/r.txt", b"newer"), b"newer", digest(b"new")) == ("out/r.txt", "")
     assert (tmp_path / "out" / "r.txt").read_bytes() == b"newer"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["r.txt"]
 
@@ -73,7 +77,7 @@ def test_a_file_comes_home(tmp_path: Path) -> None:
 def test_a_file_that_changed_here_is_never_overwritten(tmp_path: Path) -> None:
     """The remote one lands beside it and the cell says so."""
     (tmp_path / "r.txt").write_text("mine")
-    name, notice = LocalFiles(tmp_path).bring_home(written("r.txt"), b"new", digest(b"theirs before"))
+    name, notice = home(tmp_path, written("r.txt"), b"new", digest(b"theirs before"))
     assert (name, (tmp_path / "r.txt").read_text()) == ("r__remote.txt", "mine")
     assert (tmp_path / "r__remote.txt").read_bytes() == b"new"
     assert "changed here too" in notice
@@ -81,8 +85,8 @@ def test_a_file_that_changed_here_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_a_large_file_stays_and_is_named(tmp_path: Path) -> None:
     """`%gpu_get` brings it."""
-    assert LocalFiles(tmp_path).bring_home(FileRef(path="big.bin", size_bytes=9), None, "")[1] == (
-        "big.bin (9 bytes) stayed remote: `%gpu_get big.bin` brings it here."
+    assert home(tmp_path, FileRef(path="big.bin", size_bytes=9), None)[1] == (
+        "big.bin (9 B) stayed remote: `%gpu_get big.bin` brings it here."
     )
 
 
@@ -91,16 +95,17 @@ def test_no_file_is_written_outside_the_folder(tmp_path: Path, path: str) -> Non
     """Whatever the container says."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    name, notice = LocalFiles(folder).bring_home(FileRef(path=path, size_bytes=3, digest="0"), b"new", "")
+    name, notice = home(folder, FileRef(path=path, size_bytes=3, digest="0"), b"new")
     assert (name, "stayed remote" in notice) == ("", True)
     assert [each.name for each in tmp_path.rglob("*")] == ["folder"]
 
 
 def test_a_deleted_file_goes_only_if_it_is_unchanged_here(tmp_path: Path) -> None:
     """What the container never saw is kept."""
-    file, files = tmp_path / "a", LocalFiles(tmp_path)
+    file = tmp_path / "a"
     file.write_text("x")
     gone = FileRef(path="a", size_bytes=0, deleted=True)
-    assert "kept" in files.bring_home(gone, None, digest(b"y"))[1]
-    assert files.bring_home(gone, None, digest(b"x")) == ("", "")
+    assert "kept" in home(tmp_path, gone, None, digest(b"y"))[1]
+    assert "kept" in home(tmp_path, gone, None)[1]
+    assert home(tmp_path, gone, None, digest(b"x")) == ("", "")
     assert not file.exists()

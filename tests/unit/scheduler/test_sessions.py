@@ -268,7 +268,7 @@ def test_a_pin_keeps_it_warm_until_then(play: Play) -> None:
 
 
 def test_kept_state_has_its_time(play: Play) -> None:
-    """After seven days a hibernated session is closed and its directory gone."""
+    """After seven days the state of a hibernated session is gone; its notebook, which is there, is told what it was."""
 
     async def story(world: Any) -> None:
         run = await world.running()
@@ -277,8 +277,11 @@ def test_kept_state_has_its_time(play: Play) -> None:
         run.agent.say(SAVED)
         assert (await stopping).state is SessionState.HIBERNATED
         await world.pass_time(7 * 86400 + 1)
-        assert (await world.info(run.session_id)).state is SessionState.CLOSED
-        assert not world.plane.parts.places.session(run.session_id).exists()
+        empty = await world.info(run.session_id)
+        assert (empty.state, empty.kept_names, empty.kept_bytes) == (SessionState.OPEN, (), 0)
+        assert empty.lost == {"model": "its time was over: state is kept for 7 days"}
+        assert empty.epoch not in {"", "ep_1"}
+        assert not world.plane.parts.places.state(run.session_id).exists()
 
     play(story)
 
