@@ -263,7 +263,7 @@ def _make_closed(target: str, size_bytes: int, mtime_ns: int) -> int:
 def _lease(descriptor: int, kind: int) -> bool:
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, kind)
-    except OSError:
+    except (OSError, AttributeError):  # not every system has them
         return False
     return True
 

@@ -64,7 +64,7 @@ class HostedShell(ZMQInteractiveShell):
         """Run a cell; one that runs inside another leaves it the place where its last value is noted."""
         outer = self.displayhook.exec_result
         try:
-            result: ExecutionResult = await super().run_cell_async(*arguments, **options)  # type: ignore[no-untyped-call]
+            result: ExecutionResult = await super().run_cell_async(*arguments, **options)
             return result
         finally:
             self.displayhook.exec_result = outer

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import select
 import socket
 import stat
 import subprocess
@@ -19,6 +20,7 @@ from kernel_bridge.protocol.cells import FileEntry
 from remote_runtime.agent.folder_scan import Stamp
 
 _ANSWER_S: Final = 30.0
+_SAID_WITHIN_MS: Final = 5000
 _BY_LEASE_BYTES: Final = 64 << 20  # of what Python opens: the kernel lets nobody wait for longer than 45 s
 _AT_ONCE: Final = 2000  # so many are made well within it
 _START: Final = (
@@ -40,6 +42,7 @@ class Placeholders:
         self._leased: set[str] = set()
         self._filled: dict[str, tuple[Stamp, str]] = {}
         self._refused: dict[str, str] = {}
+        self._orphans: dict[str, FileEntry] = {}  # of a keeper that ended: the notebook thinks that they are shown
         self._keeper: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
@@ -101,7 +104,9 @@ class Placeholders:
         self._take_in()
         if refused:
             raise OSError(errno.EIO, self._refused.pop(path, "the notebook did not answer"), path)
-        return path in self._filled or path in self._entries
+        while path in self._entries and self._has_said():  # the lease of a keeper that is killed may go before its word
+            self._take_in()
+        return path in self._filled
 
     def original_of(self, inode: int) -> str:
         """Return the path of the placeholder with this inode: it may have been renamed; empty for none."""
@@ -114,6 +119,8 @@ class Placeholders:
         self.leases_up_to_bytes = 1 << 62 if same_host else _BY_LEASE_BYTES
         if self._keeper is not None:
             self._send({"op": "cell", "parent": self.parent})
+        orphans, self._orphans = self._orphans, {}
+        self.make({path: entry for path, entry in orphans.items() if not os.path.lexists(self._root / path)})
 
     def make(self, entries: Mapping[str, FileEntry]) -> None:
         """Make placeholders, over those that are there."""
@@ -201,6 +208,13 @@ class Placeholders:
             except OSError:
                 self._end()
 
+    def _has_said(self) -> bool:
+        if self._keeper is None:
+            return False
+        ears = select.poll()
+        ears.register(self._keeper, select.POLLIN)
+        return bool(ears.poll(_SAID_WITHIN_MS))
+
     def _check(self) -> None:
         """See whether the keeper still runs: a cell may have killed it, or the kernel for want of memory."""
         if self._process is not None and not self._is_fork() and self._process.poll() is not None:
@@ -270,4 +284,5 @@ class Placeholders:
             self._keeper.close()
         self._keeper, self._process, self._pending = None, None, b""
         self._leased.clear()
+        self._orphans |= self._entries
         self.forget(list(self._entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, PythonMismatch
 from kernel_bridge.protocol.ids import new_id
@@ -15,6 +16,11 @@ from remote_runtime.scheduler.placer import Placer
 from remote_runtime.scheduler.starting import Starter, idle_after_s
 from remote_runtime.store.rows import CellRow, SessionRow
 from remote_runtime.store.sessions import no_session
+
+_UNWRITTEN: Final = (
+    "The stop cannot be written down, so the container stays for now: most often the runtime's disk has no space left, "
+    "and its log says why"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +81,10 @@ class Sessions:
         await self._starter.stop(session_id)
         if live := self._parts.roster.of(session_id):
             await asyncio.shield(self._ender.hibernate(live, "it was asked to stop"))
-            if live.unsaved and not live.over.is_set():
+            if not live.over.is_set():
                 reset = "Make room and stop it again, or discard it with `%gpu_reset`."
-                raise Conflict(f"{unsaved_line(live.unsaved).rstrip('.')}. {reset}")
+                why = unsaved_line(live.unsaved) if live.unsaved else _UNWRITTEN
+                raise Conflict(f"{why.rstrip('.')}. {reset}")
         return await self.info(session_id)
 
     async def reset(self, session_id: str, owner: str | None, why: str = "it was reset") -> SessionInfo:

@@ -15,6 +15,7 @@ FOLDER: Final = Path(__file__).parent / "notebooks"
 _BEGIN: Final = re.compile(r"^# %%(.*)$", re.MULTILINE)
 _OURS: Final = re.compile(r"\s*(%%?gpu|%(un|re)?load_ext)\b")
 _IMPORT: Final = re.compile(r"^\s*(?:import|from)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_NAMED: Final = frozenset({"group", "keeps", "differs"})
 _REMOTE: Final = {"all": lambda index: True, "odd": lambda index: index % 2 == 0, "even": lambda index: index % 2 == 1}
 
 
@@ -27,18 +28,18 @@ class Cell:
     raises: bool = False
     group: str = ""
     keeps: frozenset[str] = field(default_factory=frozenset)
+    differs: str = ""  # why it is known to differ when it is remote
 
     @classmethod
     def of(cls, source: str, words: list[str]) -> Cell:
         """Read the words on a cell; raises ValueError for one that means nothing."""
         named = dict(word.split("=", 1) for word in words if "=" in word)
-        if unknown := [
-            word for word in words if word not in {"local", "raises"} and word.split("=")[0] not in {"group", "keeps"}
-        ]:
+        if unknown := [word for word in words if word not in {"local", "raises"} and word.split("=")[0] not in _NAMED]:
             raise ValueError(f"`{unknown[0]}` says nothing about a cell; see tests/differential/README.md")
         local = "local" in words or bool(_OURS.match(source)) or not _has_code(source)
         keeps = frozenset(filter(None, named.get("keeps", "").split(",")))
-        return cls(source.strip("\n"), local, "raises" in words, named.get("group", ""), keeps)
+        why = named.get("differs", "").replace("-", " ")
+        return cls(source.strip("\n"), local, "raises" in words, named.get("group", ""), keeps, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ class Notebook:
         return {name for cell in self.cells for name in _IMPORT.findall(cell.source)}
 
     def chosen(self, which: str) -> frozenset[int]:
-        """Return the cells to run remotely: `all`, `odd`, `even`, `1,3` (from 1 on), or `seed 7`."""
-        able = [index for index, cell in enumerate(self.cells) if not cell.local]
+        """Return the cells to run remotely: `all`, `odd`, `even`, `1,3` (from 1 on), or `seed 7`.
+
+        Those that are known to differ are among them only by their number.
+        """
+        able = [index for index, cell in enumerate(self.cells) if not cell.local and not cell.differs]
         if which in _REMOTE:
             chosen = {index for order, index in enumerate(able) if _REMOTE[which](order)}
         elif which.startswith("seed "):
@@ -96,7 +100,7 @@ def _ipynb(path: Path) -> list[Cell]:
 def _tags(cell: nbformat.NotebookNode) -> list[str]:
     known = {"raises-exception": "raises"}
     tags = [known.get(tag, tag) for tag in cell.metadata.get("tags", ())]
-    return [tag for tag in tags if tag in {"local", "raises"} or tag.startswith(("group=", "keeps="))]
+    return [tag for tag in tags if tag in {"local", "raises"} or tag.split("=")[0] in _NAMED]
 
 
 def _has_code(source: str) -> bool:

@@ -96,6 +96,23 @@ def test_state_that_cannot_be_saved_stays(notebook_here: Notebook, small_disk: P
     assert notebook_here.names["same"] == 5_000_000
 
 
+def test_gpu_stop_without_room_says_why(
+    notebook_here: Notebook, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, no traceback of ours; the session goes on, and is saved once there is room."""
+    assert notebook_here.run("big = b'x' * 5_000_000\nkept = [1]").success
+    supervisor = notebook_here.supervisor()
+    capsys.readouterr()
+    with full(small_disk):
+        notebook_here.shell.run_cell("%gpu_stop")
+        said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert "space" in said.out + said.err, said
+    wait_for(lambda: notebook_here.supervisor() == supervisor, "it was let go")
+    assert notebook_here.run("kept.append(2)\nsame = len(big)").success
+    assert (notebook_here.names["kept"], notebook_here.names["same"]) == ([1, 2], 5_000_000)
+
+
 def test_a_container_that_ends_on_a_full_disk_is_billed(
     notebook_here: Notebook, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

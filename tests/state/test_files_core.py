@@ -15,8 +15,6 @@ _MAKE = "import os, pathlib\nP = pathlib.Path('{0}'); P.mkdir()\n"
 READING = [
     Case(id="D9 read by a path in a variable", here="open('r1.csv','w').write('a,b\\n1,2\\n'); p = 'r1' + '.csv'",
          there="r = open(p).read()", after="r == 'a,b\\n1,2\\n'"),
-    Case(id="D9 pandas", here="open('r2.csv','w').write('a,b\\n1,2\\n'); p = 'r2' + '.csv'",
-         there="import pandas as pd\nr = int(pd.read_csv(p).b[0])", after="r == 2"),
     Case(id="D9 numpy", here="import numpy as np\nnp.save('r3.npy', np.arange(4)); np.savetxt('r3.txt', np.arange(3)); n='r3'",
          there="import numpy as np\nr = np.load(f'{n}.npy').sum() + np.loadtxt(f'{n}.txt').sum()"
                " + np.memmap(n + '.npy', mode='r', dtype='u1').size * 0", after="r == 9"),

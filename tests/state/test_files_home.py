@@ -268,3 +268,25 @@ def test_the_notebooks_folder_is_not_looked_through(run: Any, monkeypatch: pytes
     looked.clear()
     run("1 + 1")
     assert looked == []
+
+
+_KILL_THE_KEEPER = """
+import os, signal
+names = os.listdir('{0}')
+for pid in open(f'/proc/self/task/{{os.getpid()}}/children').read().split():
+    if b'agent.keeper' in open(f'/proc/{{pid}}/cmdline', 'rb').read():
+        os.kill(int(pid), signal.SIGKILL)
+        killed = pid
+"""
+
+
+def test_files_come_after_what_brings_them_was_killed(run: Any) -> None:
+    """In the same cell, and to a reader in C in the next."""
+    Path("orphans").mkdir()
+    for name in ("a", "b"):
+        Path("orphans", name).write_text(name)
+    shown = run(
+        _KILL_THE_KEEPER.format("orph" + "ans") + "print(bool(killed), open('orph' + 'ans/' + names[0]).read())"
+    )
+    assert "True a" in shown or "True b" in shown
+    assert "ab" in run("import subprocess\nprint(subprocess.getoutput('cat orph' + 'ans/*'))")

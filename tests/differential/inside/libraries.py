@@ -181,8 +181,15 @@ def _is_content(child: Any) -> bool:
 
 
 def _figure_of_plotly(value: Any) -> Shape:
-    layout = dict(sorted(value._layout.items()))  # the order in which properties were set says nothing
-    return Shape(type_name(type(value)), [(".data", list(value._data)), (".layout", layout)], attributes=False)
+    parts = [(".data", list(value._data)), (".layout", _sorted(value._layout))]
+    return Shape(type_name(type(value)), parts, attributes=False)
+
+
+def _sorted(value: Any) -> Any:
+    """Return properties in one order: the one in which they were set says nothing."""
+    if isinstance(value, dict):
+        return {name: _sorted(part) for name, part in sorted(value.items())}
+    return list(map(_sorted, value)) if isinstance(value, list | tuple) else value
 
 
 def _picture(value: Any) -> Shape:
