@@ -171,6 +171,8 @@ def _link(files: LocalFiles, path: Path, ref: FileRef) -> tuple[str, str]:
     target = Path(os.path.realpath(os.path.normpath(place / ref.target)))
     if ref.target.startswith("/") or not target.is_relative_to(files.folder):
         return "", f"{ref.path} stayed remote: it is a link that leads out of the notebook's folder."
+    if target == link:
+        return "", f"{ref.path} stayed remote: it is a link to itself."
     if path.exists() and not link.is_symlink():
         return "", f"{ref.path} is a link remotely and a file here: kept."
     try:

@@ -12,7 +12,7 @@ from jupyter_ext.shipment import foreign_handles
 from kernel_bridge.capture.handle import Handle, handle_info
 from kernel_bridge.codecs.arena import Arena
 from kernel_bridge.codecs.wire_units import BufferSender, inline_buffer
-from kernel_bridge.errors import NotFound
+from kernel_bridge.errors import NotFound, RemoteValueError
 from kernel_bridge.protocol.blobs import ARENA_DIGEST_LENGTH, BufferRef, UnitHead
 from kernel_bridge.protocol.messages import Buffer
 
@@ -31,15 +31,21 @@ class Moving:
 
 
 def fetch_foreign(sessions: Sessions, session: RemoteSession, cell: CapturedCell) -> dict[str, Moving]:
-    """Have the values of handles that belong to other sessions pickled there; raises RemoteValueError for a lost one.
+    """Have the values of handles that belong to other sessions pickled there.
 
-    Do it before this session's container is woken: both may want the same card.
+    Do it before this session's container is woken: both may want the same card. Raises RemoteValueError for one that is
+    lost or cannot be pickled, if the cell surely needs it; who touches another one there is told.
     """
-    return {
-        name: _set_out(sessions, name, handle)
-        for name, handle in foreign_handles(session, cell).items()
-        if not session.manifest.holds_handle(name, session.namespace)
-    }
+    moving = {}
+    for name, handle in foreign_handles(session, cell).items():
+        if session.manifest.holds_handle(name, session.namespace):
+            continue
+        try:
+            moving[name] = _set_out(sessions, name, handle)
+        except RemoteValueError:
+            if name in cell.needed:
+                raise
+    return moving
 
 
 def hand_on(session: RemoteSession, moving: Mapping[str, Moving], sender: BufferSender) -> tuple[UnitHead, ...]:

@@ -21,6 +21,7 @@ _CHANGING: Final = ("os.utime", "os.chmod", "os.chown", "os.truncate")
 _LISTING: Final = ("os.listdir", "os.scandir")
 _PROGRAMS: Final = ("os.forkpty", "os.system", "os.posix_spawn", "subprocess.Popen")
 _READERS: Final = ("sqlite3.connect", "ctypes.dlopen")  # in C, told by Python
+_DEEPEST: Final = 64  # folders below one another; what lies deeper is not looked for in the notebook's folder
 _MOST_LINKS: Final = 4
 _SMALL_BYTES: Final = 256 << 10  # comes whole where only its name was asked for
 
@@ -203,9 +204,13 @@ class FileHooks:
                 return None
             if ".." in text:
                 self._pass_through(text)
-            folder, name = os.path.split(os.path.abspath(text))  # noqa: PTH100 - Path.resolve would touch the disk
+            folder, name = os.path.split(
+                os.path.normpath(text if text[0] == os.sep else f"{_current_directory()}/{text}")
+            )
             root = self._root
             if not (folder + os.sep).startswith(root + os.sep) and f"{folder}{os.sep}{name}" != root:
+                return None
+            if folder.count(os.sep) - root.count(os.sep) > _DEEPEST:
                 return None
             full = os.path.realpath(f"{folder}/{name}")
         except (OSError, TypeError, ValueError):
@@ -221,6 +226,14 @@ class FileHooks:
             if part == ".." and before.strip("./"):
                 self._named(before.rstrip("/"))
             before += f"{part}/"
+
+
+def _current_directory() -> str:
+    """Return it; raises OSError for one whose path is too long, where `getcwd` would climb up to the root."""
+    try:
+        return os.readlink("/proc/self/cwd")  # noqa: PTH115 - no Path is made
+    except FileNotFoundError:
+        return os.getcwd()  # noqa: PTH109 - the same
 
 
 def _wrap(name: str, missed: Callable[[Any], bool]) -> None:

@@ -23,6 +23,7 @@ class NotebookFolder:
         self._ask = ask
         self._lists: dict[str, dict[str, FileEntry]] = {}  # by folder, what the notebook said it holds
         self._whole: set[str] = set()  # folders whose lists are complete
+        self._absent: set[str] = set()  # folders the notebook does not have
         self._listed: set[str] = set()  # folders that were asked for as a whole: the notebook tells of their changes
         self._shown: set[str] = set()  # folders that hold all those names
         self._trees: set[str] = set()
@@ -37,6 +38,7 @@ class NotebookFolder:
         self.removed.clear()
         self._lists.clear()
         self._whole.clear()
+        self._absent.clear()
         self._listed.clear()
         self._shown.clear()
         self._trees.clear()
@@ -94,7 +96,7 @@ class NotebookFolder:
     def _list(self, folder: str, name: str) -> dict[str, FileEntry]:
         known = self._lists.get(folder)
         known_well = folder in self._whole or (known is not None and name in known)
-        if not known_well or (not name and folder not in self._listed):
+        if (not known_well or (not name and folder not in self._listed)) and not self._is_known_absent(folder):
             self._listed |= {folder} if not name else set()
             for found in self._ask(folder, name, False):
                 self._learn(found)
@@ -105,6 +107,17 @@ class NotebookFolder:
         self._lists.setdefault(found.path, {}).update({entry.name: entry for entry in entries if _is_name(entry.name)})
         if found.whole:
             self._whole.add(found.path)
+        if not found.exists:
+            self._absent.add(found.path)
+
+    def _is_known_absent(self, folder: str) -> bool:
+        """Tell whether the notebook has no such folder, by what it said of it or of one above it."""
+        while folder:
+            above, _, name = folder.rpartition("/")
+            if folder in self._absent or (above in self._whole and name not in self._lists[above]):
+                return True
+            folder = above
+        return False
 
     def _appear(self, folder: str, entries: Iterable[FileEntry]) -> None:
         prefix, wanted, entries = f"{folder}/" if folder else "", {}, list(entries)
