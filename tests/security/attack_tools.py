@@ -4,13 +4,11 @@ import ctypes as _ctypes
 import errno as _errno
 import os as _os
 
-_libc = _ctypes.CDLL(None, use_errno=True)
-
 
 def call(number, *arguments):
     """Make a system call; return its result, or the name of its error."""
     longs = [_ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    outcome = _libc.syscall(_ctypes.c_long(number), *longs)
+    outcome = _ctypes.CDLL(None, use_errno=True).syscall(_ctypes.c_long(number), *longs)
     return outcome if outcome >= 0 else _errno.errorcode[_ctypes.get_errno()]
 
 
