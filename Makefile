@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long check wheel bench picture lock torch browser postgres faketime clean
+.PHONY: help demo lab test test-long test-wide check wheel bench picture lock torch browser postgres faketime clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,10 @@ test: check browser postgres  ## Lint, types, import contracts and the quick tes
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-long: $(VENV)/.test $(VENV)/.wheel torch postgres faketime  ## The slow tests and those with torch
-	$(BIN)/pytest -m "(slow or torch) and not docker" $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "(slow or torch) and not wide and not docker" $(PYTEST_ARGS)
+
+test-wide: $(VENV)/.test $(VENV)/.wheel torch  ## The whole corpus of notebooks, the longest tables, gigabytes
+	$(BIN)/pytest -n 2 -m "wide and not docker" $(PYTEST_ARGS)
 
 check: $(VENV)/.test $(VENV)/.wheel  ## Lint, types and import contracts
 	$(BIN)/ruff check .

@@ -26,7 +26,7 @@ _DIFFER = [
 
 def _marked(path: Path) -> object:
     torch = "torch" in read(path).imports
-    return pytest.param(path, marks=pytest.mark.torch if torch else pytest.mark.slow, id=path.stem)
+    return pytest.param(path, marks=(pytest.mark.wide, pytest.mark.torch if torch else pytest.mark.slow), id=path.stem)
 
 
 @pytest.mark.parametrize("path", _QUICK, ids=lambda path: path.stem)
@@ -52,6 +52,7 @@ def test_a_notebook_is_the_same(oracle: Oracle, path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "number", "why"), _DIFFER)
 def test_what_is_known_to_differ_still_does(oracle: Oracle, path: Path, number: int, why: str) -> None:
@@ -62,6 +63,7 @@ def test_what_is_known_to_differ_still_does(oracle: Oracle, path: Path, number: 
     pytest.xfail(why)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_notebooks_that_packages_ship_are_the_same(oracle: Oracle) -> None:

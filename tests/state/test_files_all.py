@@ -14,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from tests.state.table import Case, failures_here, run_remotely
 
 pytestmark = [
+    pytest.mark.wide,
     pytest.mark.slow,
     pytest.mark.timeout(240),  # a hundred thousand files are made on a busy disk
     # Notebooks do not close what they open.

@@ -56,6 +56,7 @@ def test_a_value_of_a_package_that_is_not_there_is_told_by_name(
     del shell.user_ns["thing"]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="numpy 1.26 has no wheels for it")
