@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 # Raised whenever a client and a control plane of different releases could misunderstand each other.
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 # The number of the last migration of the control plane's store; data directories are keyed by it.
 STORE_SCHEMA: Final = 3

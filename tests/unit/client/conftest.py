@@ -22,6 +22,7 @@ from kernel_bridge.protocol.messages import IOPUB, SHELL, Message, decode, encod
 from kernel_bridge.protocol.notes import Hello, PeerUp, Wake, Welcome, note_from_wire, note_to_wire
 from kernel_bridge.protocol.resume import Inbox, Outbox
 from kernel_bridge.protocol.sessions import Notebook, SessionInfo, SessionSpec, SessionState
+from kernel_bridge.protocol.version import PROTOCOL
 
 SPEC = SessionSpec(notebook=Notebook(kernel_id="k"), image=ImageRecipe())
 INFO = SessionInfo(id="ses_1", state=SessionState.OPEN, spec=SPEC)
@@ -134,7 +135,7 @@ class EchoRuntime:
                 if self.peer_on_hello:
                     self._connect_peer(value)
             if isinstance(value, Wake):
-                self._connect_peer(Hello(protocol=1, stream=self.stream))
+                self._connect_peer(Hello(protocol=PROTOCOL, stream=self.stream))
 
     def _connect_peer(self, hello: Hello) -> None:
         self._write(note(note_to_wire(PeerUp(stream=self.stream, received=self._inbox.received))))

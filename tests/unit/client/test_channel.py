@@ -16,6 +16,7 @@ from kernel_bridge.config import Address
 from kernel_bridge.errors import RuntimeUnreachable
 from kernel_bridge.protocol.messages import SHELL, Message, new_header
 from kernel_bridge.protocol.notes import Goodbye, Hello, PeerDown, PeerUp, Progress, Refused, Wake, Welcome
+from kernel_bridge.protocol.version import PROTOCOL
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def test_says_hello_and_hands_over_welcome_and_peer(runtime, channel):
     wait_for(channel, Welcome)
     assert wait_for(channel, PeerUp).stream == "ctr_1"
     assert channel.stream == "ctr_1"
-    assert runtime.notes[0] == Hello(protocol=1)
+    assert runtime.notes[0] == Hello(protocol=PROTOCOL)
 
 
 def test_messages_come_back_in_order_with_their_buffers(channel):
