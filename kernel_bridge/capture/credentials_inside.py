@@ -46,7 +46,8 @@ def _may_hold_some(kind: type) -> bool:
     """Whether values of a type are looked into: not those that never travel, nor the shell and what is ours."""
     if kind in walk.ATOMS or kind_of_type(kind) is not None:
         return kind is type
-    return kind.__module__.partition(".")[0] not in _NOT_THE_USERS
+    module = kind.__module__  # of some classes of extensions it is no text
+    return not isinstance(module, str) or module.partition(".")[0] not in _NOT_THE_USERS
 
 
 def _parts(value: Any, namespace: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -19,7 +19,7 @@ from tests.journeys.conftest import elsewhere
 
 __all__ = ["elsewhere"]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 _ARRAY = "import numpy as np\nbig = np.random.default_rng({seed}).random(3_000_000)"  # 24 MB
 

@@ -97,6 +97,7 @@ def interrupt_after(begun: threading.Event, seconds: float) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_an_interrupt_frees_a_cell_whose_value_never_comes(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_what_is_deleted_here_ends_once(shell: InteractiveShell) -> None:
     assert shell.user_ns["there"] == shell.user_ns["Temp"].ended == ["b"]
 
 
+@pytest.mark.slow
 def test_what_a_cell_lets_go_of_ends_once(shell: InteractiveShell) -> None:
     """Its finalizer ran there; the object here goes without."""
     shell.run_cell(f"{FILE}t = Temp('c')").raise_error()

@@ -7,7 +7,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from tests.state.table import Case, failures_here, run_remotely
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def _array(what: str, made: str, change: str, then: str) -> Case:

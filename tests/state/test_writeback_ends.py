@@ -14,8 +14,10 @@ from tests.state.table import Case, failures_here, run_remotely
 
 pytestmark = pytest.mark.timeout(120)
 
-_OWN_ERROR = "class Broken(ValueError):\n  def __init__(self, what, items):\n    super().__init__(what)\n"
-"    self.items = items\n"
+_OWN_ERROR = (
+    "class Broken(ValueError):\n  def __init__(self, what, items):\n"
+    "    super().__init__(what)\n    self.items = items\n"
+)
 
 CASES = [
     Case(
@@ -170,7 +172,7 @@ def test_an_exception_that_cannot_travel_is_raised_by_name(shell: InteractiveShe
     """The changes come home all the same."""
     shell.run_cell("a = []").raise_error()
     code = "import threading\nclass Held(Exception): pass\na.append(1)\ne = Held('h')\n"
-    "e.lock = threading.Thread()\nraise e"
+    code += "e.lock = threading.Thread()\nraise e"
     error = shell.run_cell(f"%%gpu A100\n{code}").error_in_exec
     assert type(error).__name__ == "Held"
     assert str(error) == "h"
@@ -196,7 +198,7 @@ def test_an_interrupted_cell_brings_home_what_it_did(shell: InteractiveShell, an
     """The session lives on, with what was made there."""
     shell.run_cell("l = [1]; k = l").raise_error()
     cell = "%%gpu A100\nimport time\nl.append(2)\nhalf = 'done'\ninput()\n"
-    "for _ in range(6000): time.sleep(0.01)\nl.append(3)"
+    cell += "for _ in range(6000): time.sleep(0.01)\nl.append(3)"
     answered("import os, signal, threading; threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()")
     assert isinstance(shell.run_cell(cell).error_in_exec, KeyboardInterrupt)
     assert shell.user_ns["k"] == [1, 2]

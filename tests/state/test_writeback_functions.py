@@ -8,7 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from tests.state.table import Case, failures_here, run_remotely
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 _COUNTER = (
     "def counter():\n  n = 0\n  def up():\n    nonlocal n\n    n += 1\n    return n\n"
