@@ -97,7 +97,6 @@ def interrupt_after(begun: threading.Event, seconds: float) -> threading.Thread:
     return thread
 
 
-@pytest.mark.slow
 def test_an_interrupt_frees_a_cell_whose_value_never_comes(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
