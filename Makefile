@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long test-wide check wheel bench picture lock torch browser postgres faketime clean
+.PHONY: help demo lab test test-long test-wide check wheel bench picture lock torch browser postgres clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ lab: $(VENV)/.lab $(VENV)/.wheel  ## Open JupyterLab with the examples
 test: check browser postgres  ## Lint, types, import contracts and the quick tests, against the installed wheel
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-test-long: $(VENV)/.test $(VENV)/.wheel torch postgres faketime  ## The slow tests and those with torch
+test-long: $(VENV)/.test $(VENV)/.wheel torch postgres  ## The slow tests and those with torch
 	$(BIN)/pytest -n 2 --dist loadfile -m "(slow or torch) and not wide and not docker" $(PYTEST_ARGS)
 
 test-wide: $(VENV)/.test $(VENV)/.wheel torch  ## The whole corpus of notebooks, the longest tables, gigabytes
@@ -88,11 +88,6 @@ postgres: $(VENV)/.test
 	    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf; } && \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    -o Dpkg::Options::=--force-confold postgresql >/dev/null; fi
-
-# Sets the time of day of one process; without root its test is skipped and says so.
-faketime: $(VENV)/.test
-	@if [ "$$(id -u)" = 0 ] && ! command -v faketime >/dev/null && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null; fi
 
 # torch is never locked: which build is right depends on the machine.
 torch: $(VENV)/.test

@@ -123,13 +123,15 @@ def in_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     (folder / "notebook").mkdir()
     patch.chdir(folder / "notebook")
     made = Notebook(folder)
-    assert made.run("import os\nme = os.getpid()\nbefore = [1]").success
-    yield made
-    unload_ipython_extension(made.shell)
-    if running_runtime(ClientConfig.load()) is not None:
-        with made.plane() as plane:
-            plane.stop_runtime()
-        wait_until_gone(ClientConfig.load())
+    try:
+        assert made.run("import os\nme = os.getpid()\nbefore = [1]").success
+        yield made
+    finally:
+        unload_ipython_extension(made.shell)
+        if running_runtime(ClientConfig.load()) is not None:
+            with made.plane() as plane:
+                plane.stop_runtime()
+            wait_until_gone(ClientConfig.load())
 
 
 @dataclass(frozen=True)
