@@ -29,6 +29,7 @@ class Events:
         self._nudge = nudge
         self._started: list[StartedCell] = []
         self._ended: list[EndedCell] = []
+        self._unwritten: tuple[list[StartedCell], list[EndedCell]] | None = None  # what a try did not write
 
     async def client_up(self, session_id: str) -> SessionInfo:
         """A notebook is here; return its session and say what a start under way is busy with."""
@@ -88,6 +89,7 @@ class Events:
         live, store = self._live(container_id), self._parts.store
         now_s = live.heard_at_s = self._parts.clock.now()
         live.outbox_messages, live.outbox_bytes = heartbeat.outbox_messages, heartbeat.outbox_bytes
+        live.frozen = heartbeat.frozen and not live.running
         self._parts.writes.put(lambda: store.run(store.containers.heartbeat, container_id, now_s))
         grace_s = 2 * self._parts.settings.heartbeat_s
         if not live.running:  # a cell whose row was lost keeps it from idling, too
@@ -150,9 +152,13 @@ class Events:
         self._ended += [ended] if ended else []
 
     async def _write_cells(self) -> None:
-        started, self._started = self._started, []
-        ended, self._ended = self._ended, []
-        await self._parts.store.run(self._parts.store.cells.record, started, ended)
+        """Write what was noted. A try that fails leaves it to the next one, as it was: it may have been written."""
+        while self._unwritten or self._started or self._ended:
+            if self._unwritten is None:
+                self._unwritten = self._started, self._ended
+                self._started, self._ended = [], []
+            await self._parts.store.run(self._parts.store.cells.record, *self._unwritten)
+            self._unwritten = None
 
     async def _farewell(self, session_id: str) -> None:
         """A kernel that ended cannot come back for a session of its own; the reconciler sees to its container."""

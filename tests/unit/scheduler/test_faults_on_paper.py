@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kernel_bridge.errors import StoreUnavailable
 from kernel_bridge.protocol.notes import (
     AgentHello,
     Goodbye,
@@ -23,7 +24,7 @@ from kernel_bridge.protocol.sessions import ContainerState, Notebook, SessionSta
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.clock import SystemClock
 from remote_runtime.providers.base import Offer, Phase, Status
-from remote_runtime.scheduler import ending
+from remote_runtime.scheduler import ending, tasks
 from remote_runtime.scheduler.placement import Placement
 from remote_runtime.store.rows import CellStatus
 from tests.fakes import FakeClock, FakeProvider, Wire, reply, request
@@ -375,5 +376,33 @@ def test_a_locked_database_does_not_cost_the_state(play: Play, monkeypatch: Any)
         assert (await run.client.hear(PeerDown)).why == "hibernated"
         await world.settled()
         assert (await world.info(run.session_id)).kept_names == ("model",)
+
+    play(story)
+
+
+def test_what_a_locked_database_did_not_take_is_written_when_it_does(play: Play, monkeypatch: Any) -> None:
+    """A cell came and went while no row could be written: afterwards it is there, ended, and is no lost one."""
+
+    async def story(world: Any) -> None:
+        run = await world.running()
+        record, tries = world.store.cells.record, []
+
+        def fails_twice(started: Any, ended: Any) -> None:
+            tries.append((len(started), len(ended)))
+            if len(tries) < 3:
+                raise StoreUnavailable("database is locked")
+            record(started, ended)
+
+        monkeypatch.setattr(tasks, "_AGAIN_AFTER_S", 0.001)
+        monkeypatch.setattr(world.store.cells, "record", fails_twice)
+        run.client.send(request(1))
+        await run.agent.message()
+        run.agent.send(reply(1))
+        await run.client.message()
+        await world.plane.parts.writes.flushed()
+        assert len(tries) >= 3
+        [cell] = world.store.cells.list(run.session_id)
+        assert cell.status is CellStatus.OK
+        assert cell.ended_at_s is not None
 
     play(story)
