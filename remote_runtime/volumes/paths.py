@@ -41,6 +41,14 @@ def parts_of(path: str) -> tuple[str, ...]:
     return parts
 
 
+def file_parts_of(path: str) -> tuple[str, ...]:
+    """Return a path's components where it is to be a file's; raises BadRequest for the root, too."""
+    parts = parts_of(path)
+    if not parts:
+        raise BadRequest("A file in a volume wants a name.")
+    return parts
+
+
 class Walk:
     """A place in a volume: the directories on the way to it, each held open. Use as a context manager."""
 
@@ -66,6 +74,14 @@ class Walk:
         if rest is not None:
             raise NotFound(f"{rest!r} is not a directory in this volume.")
 
+    def enter_plain(self, parts: tuple[str, ...], *, make: bool = False) -> None:
+        """Go into these directories, none of which may be a link: what mounts them follows none. Raises Conflict."""
+        for part in parts:
+            if self._is_link(part):
+                raise Conflict(f"{part!r} is a link in this volume: mount the folder it leads to by its own path.")
+            if not self._down(part, make=make):
+                raise NotFound(f"{part!r} is not a directory in this volume.")
+
     def find(self, parts: tuple[str, ...]) -> str | None:
         """Go to where the last component really is; return its name there, or None when it is a directory (entered)."""
         return self._descend(parts, make=False)
@@ -89,6 +105,12 @@ class Walk:
         if len(self._stack) == 1:
             raise BadRequest("This link leads out of its volume: it is not followed.")
         os.close(self._stack.pop())
+
+    def _is_link(self, part: str) -> bool:
+        try:
+            return stat.S_ISLNK(os.stat(part, dir_fd=self.descriptor, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
 
     def _link(self, part: str) -> tuple[str, ...] | None:
         """Return the components of a link's target, None when it is no link."""

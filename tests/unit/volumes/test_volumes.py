@@ -83,7 +83,8 @@ def test_nobody_sees_a_file_before_it_is_whole(volumes: Volumes, inside: Path) -
 
 def test_a_file_over_the_limit_is_refused_while_it_arrives(volumes: Volumes) -> None:
     """The limit holds before the last byte has come."""
-    writer = volumes.writer("v", "a", limit_bytes=3)
+    writer = volumes.writer("v", "a")
+    writer.limit_bytes = 3
     with pytest.raises(TooLarge):
         writer.write(b"1234")
     writer.discard()
@@ -230,7 +231,7 @@ def test_a_tree_deeper_than_the_runtime_has_descriptors_is_removed(volumes: Volu
         volumes.delete("v")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert [path.name for path in inside.parent.iterdir()] == [".incoming"]
+    assert sorted(path.name for path in inside.parent.iterdir()) == [".history", ".incoming", ".uploads"]
 
 
 def test_a_deleted_volume_is_gone_and_its_name_free(volumes: Volumes) -> None:
@@ -289,7 +290,7 @@ def test_no_path_escapes(volumes: Volumes, path: str, tail: str) -> None:
             verb()
         assert [file.name for file in outside.iterdir()] == ["file"]
         assert (outside / "file").read_text() == OUTSIDE
-        assert {child.name for child in inside.parent.iterdir()} == {"v", ".incoming"}
+        assert {child.name for child in inside.parent.iterdir()} == {"v", ".incoming", ".history", ".uploads"}
 
 
 def _links(inside: Path, outside: Path) -> None:
