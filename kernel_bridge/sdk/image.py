@@ -2,41 +2,89 @@
 
 from __future__ import annotations
 
-import html
-import re
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from kernel_bridge.errors import BadImage
-from kernel_bridge.protocol.images import DEBIAN_SLIM, FILES_LIMIT_BYTES, NOTEBOOK, ImageRecipe, Step
-from kernel_bridge.sdk.image_files import file_step, files_size, folder_step, source_step
-from kernel_bridge.sdk.requirements_file import read_requirements
+from kernel_bridge.protocol.images import DEBIAN_SLIM, DOCKERFILE, MICROMAMBA, NOTEBOOK, REGISTRY, ImageRecipe, Step
+from kernel_bridge.sdk import image_checks as checks
+from kernel_bridge.sdk.image_checks import Packages
+from kernel_bridge.sdk.image_context import dockerfile_context, folder_context
+from kernel_bridge.sdk.image_files import file_step, folder_step, source_step
+from kernel_bridge.sdk.image_function import function_program
+from kernel_bridge.sdk.image_imports import elsewhere_imports
+from kernel_bridge.sdk.image_project import read_lock, read_pyproject
+from kernel_bridge.sdk.image_steps import Steps, first_recipe
+from kernel_bridge.sdk.secret import Secret
 
-_PYTHON: Final = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_CREDENTIALS: Final = re.compile(r"://[^/@\s]+@")
-
-Packages = str | Sequence[str]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Image:
-    """A recipe. Each method returns a new image; equal recipes are the same image and are built once."""
+class Image(Steps):
+    """A recipe. Each method returns a new image; equal recipes are the same image and are built once.
 
-    recipe: ImageRecipe
+    Every method that adds to the image takes `force_build=True`: it and what comes after it are built anew, once for
+    each time the line runs. `secrets` are variables of that one step's commands and are in no layer. Bad arguments
+    raise BadImage.
+    """
 
     @classmethod
-    def debian_slim(cls, python_version: str | None = None) -> Self:
+    def debian_slim(cls, python_version: str | None = None, *, force_build: bool = False) -> Self:
         """Start from a plain Python, the notebook's minor version unless another is named (`3.12`)."""
-        return cls(ImageRecipe(DEBIAN_SLIM, _minor(python_version)))
+        return cls(first_recipe(DEBIAN_SLIM, checks.minor(python_version), (), force_build))
 
     @classmethod
     def from_notebook(cls) -> Self:
         """Start from the notebook: its Python, and its packages at its versions as cells need them."""
-        return cls(ImageRecipe(NOTEBOOK, _minor(None)))
+        return cls(ImageRecipe(NOTEBOOK, checks.minor(None)))
+
+    @classmethod
+    def micromamba(cls, python_version: str | None = None, *, force_build: bool = False) -> Self:
+        """Start from a conda environment with that Python; add to it with `micromamba_install`."""
+        return cls(first_recipe(MICROMAMBA, checks.minor(python_version), (), force_build))
+
+    @classmethod
+    def from_registry(
+        cls,
+        tag: str,
+        *,
+        setup_dockerfile_commands: Sequence[str] = (),
+        add_python: str | None = None,
+        force_build: bool = False,
+    ) -> Self:
+        """Start from an image of a registry. It needs a Python of the notebook's minor version, or `add_python`."""
+        steps = [Step("from_registry", (checks.registry_tag(tag),))]
+        if setup_dockerfile_commands:
+            lines = checks.commands(setup_dockerfile_commands, "RUN true")
+            steps.append(Step("dockerfile_commands", ("", *lines)))
+        return cls(_with_python(REGISTRY, steps, add_python, force_build))
+
+    @classmethod
+    def from_dockerfile(
+        cls,
+        path: str | Path,
+        *,
+        context_dir: str | Path | None = None,
+        ignore: Sequence[str] | None = None,
+        build_args: Mapping[str, str] | None = None,
+        add_python: str | None = None,
+        force_build: bool = False,
+    ) -> Self:
+        """Start from what `docker build` makes of a Dockerfile; its context is its folder unless another is named.
+
+        `ignore` are patterns as in a `.dockerignore`, in the place of that file.
+        """
+        file = Path(path).expanduser()
+        folder = Path(context_dir).expanduser() if context_dir is not None else file.parent
+        name, context = dockerfile_context(file, folder, ignore)
+        arguments = checks.variables(build_args or {}, "a build argument")
+        steps = [Step("from_dockerfile", (name, context, *arguments))]
+        return cls(_with_python(DOCKERFILE, steps, add_python, force_build))
 
     def pip_install(
         self,
@@ -45,10 +93,11 @@ class Image:
         index_url: str | None = None,
         extra_index_url: str | None = None,
         pre: bool = False,
+        force_build: bool = False,
     ) -> Self:
         """Add packages, written as for pip: `numpy`, `torch==2.13.0`, `scikit-learn>=1.6`."""
-        options = _options(find_links, index_url, extra_index_url, pre)
-        return self._install("pip_install", _flat(packages), options)
+        options = checks.index_options(find_links, index_url, extra_index_url, pre)
+        return self._install("pip_install", checks.flat(packages), options, force_build)
 
     def uv_pip_install(
         self,
@@ -58,11 +107,25 @@ class Image:
         index_url: str | None = None,
         extra_index_url: str | None = None,
         pre: bool = False,
+        force_build: bool = False,
     ) -> Self:
-        """Add packages by uv; here pip_install does the same."""
-        options = _options(find_links, index_url, extra_index_url, pre)
-        listed = [item for path in requirements or () for item in _from_file(path, options)]
-        return self._install("uv_pip_install", [*_flat(packages), *listed], options)
+        """Add packages by uv, and those of local requirements files."""
+        options = checks.index_options(find_links, index_url, extra_index_url, pre)
+        listed = [item for path in requirements or () for item in checks.from_file(path, options)]
+        return self._install("uv_pip_install", [*checks.flat(packages), *listed], options, force_build)
+
+    def uv_sync(
+        self,
+        uv_project_dir: str | Path = "./",
+        *,
+        groups: Sequence[str] = (),
+        extras: Sequence[str] = (),
+        frozen: bool = True,
+        force_build: bool = False,
+    ) -> Self:
+        """Add what a uv project locked, at exactly those versions, without the project itself."""
+        pins = read_lock(Path(uv_project_dir).expanduser(), groups=groups, extras=extras, frozen=frozen)
+        return self._install("uv_sync", pins, (), force_build)
 
     def pip_install_from_requirements(
         self,
@@ -72,101 +135,122 @@ class Image:
         index_url: str | None = None,
         extra_index_url: str | None = None,
         pre: bool = False,
+        force_build: bool = False,
     ) -> Self:
         """Add the packages of a local requirements file, with the indexes it names."""
-        options = _options(find_links, index_url, extra_index_url, pre)
-        return self._install("pip_install", _from_file(requirements_txt, options), options)
+        options = checks.index_options(find_links, index_url, extra_index_url, pre)
+        return self._install("pip_install", checks.from_file(requirements_txt, options), options, force_build)
+
+    def pip_install_from_pyproject(
+        self,
+        pyproject_toml: str | Path,
+        optional_dependencies: Sequence[str] = (),
+        *,
+        find_links: str | None = None,
+        index_url: str | None = None,
+        extra_index_url: str | None = None,
+        pre: bool = False,
+        force_build: bool = False,
+    ) -> Self:
+        """Add the dependencies of a local pyproject.toml, with those of some of its optional groups."""
+        options = checks.index_options(find_links, index_url, extra_index_url, pre)
+        packages = read_pyproject(Path(pyproject_toml).expanduser(), optional_dependencies)
+        return self._install("pip_install", packages, options, force_build)
+
+    def micromamba_install(self, *packages: Packages, channels: Sequence[str] = (), force_build: bool = False) -> Self:
+        """Add conda packages to an image that began with `micromamba`."""
+        if self.recipe.base != MICROMAMBA:
+            raise BadImage("micromamba_install: begin with `Image.micromamba()`.")
+        found = checks.conda_packages(packages, channels or ("conda-forge",))
+        return self._with(Step("micromamba_install", found), force=force_build) if checks.flat(packages) else self
+
+    def apt_install(self, *packages: Packages, force_build: bool = False) -> Self:
+        """Add Debian packages: `git`, `ffmpeg`."""
+        found = checks.apt_packages(packages)
+        return self._with(Step("apt_install", found), force=force_build) if found else self
+
+    def run_commands(self, *commands: Packages, secrets: Sequence[Secret] = (), force_build: bool = False) -> Self:
+        """Run shell commands while the image is built, each in a shell of its own."""
+        found = checks.commands(commands, "make install")
+        step = Step("run_commands", found)
+        return self._with(step, force=force_build, secrets=secrets) if found else self
+
+    def run_function(
+        self,
+        function: Callable[..., Any],
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        secrets: Sequence[Secret] = (),
+        force_build: bool = False,
+    ) -> Self:
+        """Run a function while the image is built, as its source is now: to fetch weights, say.
+
+        It may use modules, plain values and functions of the notebook; arguments are plain values.
+        """
+        program = function_program(function, args, kwargs or {})
+        step = Step("run_function", checks.small((function.__name__, program)))
+        return self._with(step, force=force_build, secrets=secrets)
+
+    def dockerfile_commands(
+        self,
+        *dockerfile_commands: Packages,
+        context_files: Mapping[str, str | Path] | None = None,
+        context_dir: str | Path | None = None,
+        ignore: Sequence[str] = (),
+        force_build: bool = False,
+    ) -> Self:
+        """Add lines of a Dockerfile; `COPY` finds the context's folder and files."""
+        lines = checks.commands(dockerfile_commands, "RUN true")
+        if any(line.split()[0].upper() == "FROM" for line in lines):
+            raise BadImage("dockerfile_commands: `FROM` would drop the image so far; use `Image.from_dockerfile`.")
+        folder = Path(context_dir).expanduser() if context_dir is not None else None
+        files = {name: Path(path).expanduser() for name, path in (context_files or {}).items()}
+        step = Step("dockerfile_commands", (folder_context(folder, ignore, files), *lines))
+        return self._with(step, force=force_build) if lines else self
 
     def env(self, variables: Mapping[str, str]) -> Self:
         """Set environment variables. For what must stay private use a secret: recipes are shown and kept."""
-        for name, value in variables.items():
-            if not _VARIABLE.match(name) or not isinstance(value, str):
-                raise BadImage(f"`{name}`: an environment variable is a name and a string.")
-        return self._with(Step("env", tuple(f"{name}={variables[name]}" for name in sorted(variables))))
+        return self._with(Step("env", checks.variables(variables)))
 
     def workdir(self, path: str) -> Self:
         """Set the directory that cells start in, an absolute path."""
-        if not path.startswith("/"):
-            raise BadImage(f"workdir: `{path}` is not an absolute path.")
+        if not path.startswith("/") or "\n" in path:
+            raise BadImage(f"workdir: {path!r} is not an absolute path.")
         return self._with(Step("workdir", (path,)))
 
-    def add_local_file(self, local_path: str | Path, remote_path: str) -> Self:
-        """Put a small local file, as it is now, at an absolute remote path (or into a folder: `/data/`)."""
-        return self._with(file_step(Path(local_path).expanduser(), remote_path))
+    def entrypoint(self, entrypoint_commands: Sequence[str]) -> Self:
+        """Set the program that starts what runs in the container; an empty list sets none."""
+        if isinstance(entrypoint_commands, str):
+            raise BadImage(f'entrypoint: write a list of words, such as ["{entrypoint_commands}"].')
+        return self._with(Step("entrypoint", checks.small(checks.flat([entrypoint_commands], "/bin/init"))))
 
-    def add_local_dir(self, local_path: str | Path, remote_path: str, *, ignore: Sequence[str] = ()) -> Self:
-        """Put the small files of a local folder, as they are now, at an absolute remote path."""
-        return self._with(folder_step(Path(local_path).expanduser(), remote_path, ignore))
+    def add_local_file(self, local_path: str | Path, remote_path: str, *, copy: bool = False) -> Self:
+        """Put a small local file, as it is now, at an absolute remote path (or into a folder: `/data/`).
 
-    def add_local_python_source(self, *modules: str, ignore: Sequence[str] = ()) -> Self:
-        """Make local modules or packages importable, as they are now."""
-        return self._with(source_step(modules, ignore)) if modules else self
+        It appears when a container starts; with `copy` it is a layer of the image, for later steps to use.
+        """
+        return self._with(file_step(Path(local_path).expanduser(), remote_path, copy=copy))
 
-    @property
-    def digest(self) -> str:
-        """Return what names this recipe wherever it is built."""
-        return self.recipe.digest
+    def add_local_dir(
+        self, local_path: str | Path, remote_path: str, *, copy: bool = False, ignore: Sequence[str] = ()
+    ) -> Self:
+        """Put the small files of a local folder, as they are now, at an absolute remote path; `copy` as for files."""
+        return self._with(folder_step(Path(local_path).expanduser(), remote_path, ignore, copy=copy))
 
-    def __repr__(self) -> str:
-        base = "from_notebook()" if self.recipe.base == NOTEBOOK else f"debian_slim({self.recipe.python!r})"
-        return ".".join(["Image", base, *(_call(step) for step in self.recipe.steps)])
+    def add_local_python_source(self, *modules: str, copy: bool = False, ignore: Sequence[str] = ()) -> Self:
+        """Make local modules or packages importable, as they are now; `copy` as for files."""
+        return self._with(source_step(modules, ignore, copy=copy)) if modules else self
 
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<li><code>{html.escape(_call(step))}</code></li>" for step in self.recipe.steps)
-        title = f"<b>Image</b> {html.escape(self.recipe.base)}, Python {html.escape(self.recipe.python)}"
-        return f"<div>{title} <small>{self.digest[:12]}</small>{f'<ol>{rows}</ol>' if rows else ''}</div>"
+    def imports(self) -> AbstractContextManager[None]:
+        """Import, in a `with` block, what only the image has installed: names for cells that run there."""
+        return elsewhere_imports()
 
-    def _install(self, kind: str, packages: Sequence[str], options: Sequence[str]) -> Self:
-        if not packages:
-            return self
-        for text in (*packages, *options):
-            if _CREDENTIALS.search(text):
-                raise BadImage("A URL with a password does not belong in an image: put it into the runtime's pip.conf.")
-        for package in packages:
-            if not package.strip() or package.startswith("-"):
-                raise BadImage(f"`{package}` is not a package: write for example `numpy` or `numpy==2.4.6`.")
-        steps = [Step("index", tuple(options))] if options else []
-        return self._with(*steps, Step(kind, tuple(sorted({package.strip() for package in packages}))))
-
-    def _with(self, *steps: Step) -> Self:
-        together = (*self.recipe.steps, *steps)
-        if files_size(together) > FILES_LIMIT_BYTES * 3 // 2:
-            limit = f"{FILES_LIMIT_BYTES / 2**20:g} MiB"
-            raise BadImage(f"The files of this image together have more than {limit}: put them into a volume.")
-        return replace(self, recipe=replace(self.recipe, steps=together))
+    def pipe(self, function: Callable[Concatenate[Self, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a function makes of this image: `image.pipe(with_cuda, "12.8")`."""
+        return function(self, *args, **kwargs)
 
 
-def _minor(version: str | None) -> str:
-    text = version or f"{sys.version_info.major}.{sys.version_info.minor}"
-    match = _PYTHON.match(text)
-    if not match:
-        raise BadImage(f"`{version}` is not a Python version: write for example `3.12`.")
-    return match[1]
-
-
-def _flat(packages: Sequence[Packages]) -> list[str]:
-    return [name for item in packages for name in ([item] if isinstance(item, str) else item)]
-
-
-def _options(find_links: str | None, index_url: str | None, extra_index_url: str | None, pre: bool) -> list[str]:
-    named = {"--find-links": find_links, "--index-url": index_url, "--extra-index-url": extra_index_url}
-    return [f"{option}={value}" for option, value in named.items() if value] + (["--pre"] if pre else [])
-
-
-def _from_file(path: str | Path, options: list[str]) -> list[str]:
-    """Read the packages of a requirements file and add the index options it has to `options`."""
-    packages, found = read_requirements(Path(path).expanduser())
-    options += [option for option in found if option not in options]
-    return packages
-
-
-def _call(step: Step) -> str:
-    if step.kind == "index":
-        return f"with_index({', '.join(step.args)})"
-    if step.kind == "env":
-        return f"env({', '.join(item.partition('=')[0] for item in step.args)})"
-    if step.kind.startswith("add_local"):
-        names = step.args[1::2]
-        what = f"{len(names)} files" if len(names) > 1 else "1 file"
-        return f"{step.kind}({f'{step.args[0]!r}, ' if step.args[0] else ''}{what})"
-    return f"{step.kind}({', '.join(map(repr, step.args))})"
+def _with_python(base: str, steps: list[Step], add_python: str | None, force: bool) -> ImageRecipe:
+    python = checks.minor(add_python) if add_python is not None else ""
+    return first_recipe(base, python, [*steps, *([Step("add_python", (python,))] if python else [])], force)

@@ -11,36 +11,48 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kernel_bridge.errors import BadImage
-from kernel_bridge.protocol.images import FILES_LIMIT_BYTES, Step
+from kernel_bridge.protocol.images import COPY_STEPS, FILE_STEPS, FILES_LIMIT_BYTES, Step
 
 _NEVER: Final = ("__pycache__", "*.pyc", ".git", ".venv", ".ipynb_checkpoints", "node_modules", ".DS_Store")
 _COMPILED: Final = (".so", ".pyd", ".dylib")
 
 
-def file_step(local: Path, remote: str) -> Step:
+def file_step(local: Path, remote: str, *, copy: bool = False) -> Step:
     """Make the step that puts one file at a remote path, or into a remote folder written with a closing slash."""
     if not local.is_file():
         raise BadImage(f"There is no file {local}.")
     target = f"{remote}{local.name}" if remote.endswith("/") else remote
-    return _step("add_local_file", _checked(target), [("", local)], str(local))
+    return _step(_kind("file", copy), _checked(target), [("", local)], str(local))
 
 
-def folder_step(local: Path, remote: str, ignore: Sequence[str]) -> Step:
+def folder_step(local: Path, remote: str, ignore: Sequence[str], *, copy: bool = False) -> Step:
     """Make the step that puts a folder's content at a remote path."""
     if not local.is_dir():
         raise BadImage(f"There is no folder {local}.")
-    return _step("add_local_dir", _checked(remote.rstrip("/") or "/"), _below(local, local, ignore), str(local))
+    return _step(_kind("dir", copy), _checked(remote.rstrip("/") or "/"), _below(local, local, ignore), str(local))
 
 
-def source_step(modules: Sequence[str], ignore: Sequence[str]) -> Step:
+def source_step(modules: Sequence[str], ignore: Sequence[str], *, copy: bool = False) -> Step:
     """Make the step that lets the remote side import local modules and packages."""
     files = [pair for name in modules for pair in _module_files(name, ignore)]
-    return _step("add_local_python_source", "", files, ", ".join(modules))
+    return _step(_kind("python_source", copy), "", files, ", ".join(modules))
 
 
 def files_size(steps: Sequence[Step]) -> int:
     """Return how many bytes the steps' files take in the recipe."""
-    return sum(len(text) for step in steps if step.kind.startswith("add_local") for text in step.args[2::2])
+    return sum(len(text) for step in steps for text in _contents(step))
+
+
+def _contents(step: Step) -> Sequence[str]:
+    if step.kind in FILE_STEPS | COPY_STEPS:
+        return step.args[2::2]
+    if step.kind == "from_dockerfile":
+        return step.args[1:2]
+    return step.args[:1] if step.kind == "dockerfile_commands" else ()
+
+
+def _kind(what: str, copy: bool) -> str:
+    return f"{'copy' if copy else 'add'}_local_{what}"
 
 
 def _step(kind: str, target: str, files: Sequence[tuple[str, Path]], what: str) -> Step:

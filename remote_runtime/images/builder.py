@@ -19,17 +19,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
-from kernel_bridge.errors import BuildFailed, CellburstError, NotFound
+from kernel_bridge.errors import BuildFailed, CellburstError
 from kernel_bridge.protocol.containers import Mount
 from kernel_bridge.protocol.defaults import DEFAULTS
-from kernel_bridge.protocol.images import ImageRecipe
+from kernel_bridge.protocol.images import COPY_STEPS, FILE_STEPS, NOTEBOOK, ImageRecipe
+from remote_runtime.images.build_log import BuildLog
 from remote_runtime.images.bytecode import BytecodeStore
 from remote_runtime.images.cage import Cage
-from remote_runtime.images.environment import EnvironmentPlan, plan_environment
-from remote_runtime.images.files import FILE_STEPS, read_file_set, unpack
+from remote_runtime.images.catalogue import Catalogue
+from remote_runtime.images.engine_builder import NOBODY, Asker, EngineBuilder
+from remote_runtime.images.environment import EnvironmentPlan, needs_engine, plan_environment, plan_start
+from remote_runtime.images.files import read_file_set, unpack
 from remote_runtime.images.flights import Flights, exclusive
 from remote_runtime.images.installer import Installer
 from remote_runtime.images.interpreter import find_interpreter, own_minor
@@ -40,7 +43,8 @@ from remote_runtime.images.requirements import canonical, exact_pins, open_pins,
 from remote_runtime.images.shelf import ENV, FILES, LAYERS, READY, Shelf, remove
 from remote_runtime.images.uv import Progress, Uv
 
-_DIGEST_LENGTH: Final = 64
+T = TypeVar("T")
+
 _COMPILED: Final = "cellburst-compiled"  # its modules are compiled
 
 
@@ -55,8 +59,12 @@ class Builder:
         uv: str,
         cage: Cage | None = None,
         build_timeout_s: float = DEFAULTS.build_timeout_s,
+        engine: EngineBuilder | None = None,
     ) -> None:
-        """Without a cage, code of packages that uv builds runs as what this process is."""
+        """Without a cage, code of packages that uv builds runs as what this process is.
+
+        Without an engine, a recipe that wants more than packages and files is refused.
+        """
         self._root = data_dir / "images"
         (self._root / "tmp").mkdir(parents=True, exist_ok=True)
         self._options = pip_options
@@ -65,17 +73,23 @@ class Builder:
         self._build_timeout_s = build_timeout_s
         self._records = Records(self._root / "recipes")
         self._bytecode = BytecodeStore(self._root / "bytecode")
+        self._engine = engine
         self._flights = Flights()
         self._compiling = Flights()
         self._background: set[asyncio.Task[None]] = set()
         self._interpreters: dict[str, str] = {}
         self.shelf = Shelf(self._root, lambda: self._flights.keys() | self._compiling.keys())
+        self.catalogue = Catalogue(self._root, self._records, self.shelf, engine, self._flights.keys)
 
-    async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
+    async def environment(self, recipe: ImageRecipe, progress: Progress, asker: Asker = NOBODY) -> Environment:
         """Return the environment of a recipe, built if it is not there; lines of the build go to `progress`.
 
-        Raises BadImage for a recipe that can never build, BuildFailed with the failing line of uv's output.
+        Raises BadImage for a recipe that can never build, BuildFailed with the failing line of uv's output, or the
+        step of an engine's image.
         """
+        self._records.keep(recipe)
+        if self._engine is not None and needs_engine(recipe):
+            return await self._of_engine(self._engine, recipe, progress, asker)
         began = _seconds()
         plan = plan_environment(
             recipe, kernel=kernel_pins(), default_python=own_minor(), notebook_constraints=_notebook_constraints()
@@ -101,6 +115,31 @@ class Builder:
         ready = self._environment(digest, plan, cached=cached, seconds=_seconds() - began)
         self._compile_soon(ready.path, interpreter, ready.site_packages, plan.python)
         return ready
+
+    async def _of_engine(
+        self, engine: EngineBuilder, recipe: ImageRecipe, progress: Progress, asker: Asker
+    ) -> Environment:
+        """Return an engine's image, with what our agent needs as an environment beside it."""
+        began = _seconds()
+        plan = plan_start(recipe, recipe.python)
+        fresh = ImageStatus(
+            digest=recipe.digest, label=recipe.label, base=recipe.base, python=recipe.python, state="building"
+        )
+        # What is known of its layers stays until there are others: nobody prunes them meanwhile.
+        known = self._records.find(recipe.digest)
+        status = replace(known or fresh, state="building", detail="", log=recipe.digest)
+        log = BuildLog(self.catalogue.log_file(recipe.digest), progress)
+        built = await self._recorded(status, engine.build(recipe, asker, log.line))
+        beside = await self.environment(ImageRecipe(NOTEBOOK, built.python), _unheard)
+        ready = replace(
+            replace(status, state="ready", python=built.python, environment=beside.digest),
+            image=built.image,
+            layers=built.layers,
+            size_bytes=built.size_bytes,
+        )
+        self._records.image(replace(ready, seconds=_seconds() - began))
+        given = self._environment(beside.digest, replace(plan, python=built.python), cached=built.cached, seconds=0.0)
+        return replace(given, image=built.image, seconds=_seconds() - began)
 
     async def layer(
         self, environment: Environment, requirements: Sequence[str], progress: Progress, *, resolve: bool = False
@@ -130,22 +169,10 @@ class Builder:
     def names_of(self, recipe: ImageRecipe) -> frozenset[str]:
         """Return what a session with this recipe starts from, as the shelf names it."""
         status = self._records.find(recipe.digest)
-        local = (read_file_set(step) for step in recipe.steps if step.kind in FILE_STEPS)
+        local = (read_file_set(step) for step in recipe.steps if step.kind in FILE_STEPS | COPY_STEPS)
         made = {f"{ENV}/{status.environment}"} if status is not None else set()
+        made |= {f"recipes/{recipe.digest}.{suffix}" for suffix in ("json", "recipe")}
         return frozenset(made | {f"{FILES}/{item.digest}" for item in local})
-
-    def images(self) -> list[ImageStatus]:
-        """Return the recipes this host was asked for, the latest first."""
-        return self._records.images(self._flights.keys())
-
-    def log(self, digest: str) -> str:
-        """Return the build log of a recipe, an environment or a layer; raises NotFound."""
-        known = digest.isalnum() and len(digest) == _DIGEST_LENGTH
-        status = self._records.find(digest) if known else None
-        file = self._log_file(status.environment if status else digest)
-        if not known or not file.is_file():
-            raise NotFound(f"No image {digest[:12]} was built here.")
-        return file.read_text(encoding="utf-8", errors="replace")
 
     async def compiled(self) -> None:
         """Wait until the modules of everything handed out so far are compiled."""
@@ -157,6 +184,8 @@ class Builder:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._compiling.aclose()
+        if self._engine is not None:
+            await self._engine.aclose()
         await self._flights.aclose()
 
     async def _interpreter(self, minor: str) -> str:
@@ -164,15 +193,16 @@ class Builder:
             self._interpreters[minor] = await find_interpreter(minor, self._uv, self._options.environment())
         return self._interpreters[minor]
 
-    async def _recorded(self, status: ImageStatus, build: Awaitable[None]) -> None:
+    async def _recorded(self, status: ImageStatus, build: Awaitable[T]) -> T:
         began = _seconds()
         self._records.image(status)
         try:
-            await build
+            made = await build
         except CellburstError as error:
             self._records.image(replace(status, state="failed", seconds=_seconds() - began, detail=str(error)))
             raise
         self._records.image(replace(status, state="ready", seconds=_seconds() - began))
+        return made
 
     async def _joined(
         self, kind: str, digest: str, build: Callable[[Path, Progress], Awaitable[None]], progress: Progress
@@ -255,17 +285,14 @@ class Builder:
         """Remove what an interrupted build of the same thing left; its lock is ours."""
         for left in (self._root / "tmp").glob(f"{digest}.*"):
             remove(left)
-        self._log_file(digest).unlink(missing_ok=True)
+        self.catalogue.log_file(digest).unlink(missing_ok=True)
 
     def _written(self, digest: str, progress: Progress, line: str) -> None:
-        file = self._log_file(digest)
+        file = self.catalogue.log_file(digest)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
         progress(line)
-
-    def _log_file(self, digest: str) -> Path:
-        return self._root / "logs" / f"{digest}.log"
 
 
 @cache

@@ -9,8 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kernel_bridge.errors import BadImage
-from kernel_bridge.protocol.images import DEBIAN_SLIM, NOTEBOOK, ImageRecipe, Step
+from kernel_bridge.errors import BadImage, PythonMismatch
+from kernel_bridge.protocol.images import (
+    DEBIAN_SLIM,
+    DOCKERFILE,
+    FILE_STEPS,
+    INSTALL_STEPS,
+    MICROMAMBA,
+    NOTEBOOK,
+    REGISTRY,
+    ImageRecipe,
+    Step,
+)
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.images.files import FileSet, read_file_set
 from remote_runtime.images.kernel_packages import KERNEL_LIMITS
@@ -21,7 +31,14 @@ from remote_runtime.images.requirements import check_requirement, requirement_na
 _LAYOUT: Final = 1
 _MINOR: Final = re.compile(r"3\.\d{1,2}\Z")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_INSTALL_KINDS: Final = ("pip_install", "uv_pip_install")
+_BASES: Final = {MICROMAMBA: "micromamba", REGISTRY: "from_registry", DOCKERFILE: "from_dockerfile"}
+_ENGINE_STEPS: Final = frozenset(
+    {"apt_install", "run_commands", "run_function", "dockerfile_commands", "entrypoint", "micromamba_install"}
+    | {"add_python", "secret"}
+)
+_AT_START: Final = frozenset({"env", "workdir"}) | FILE_STEPS
+_PURE: Final = frozenset({"index", "force_build"}) | INSTALL_STEPS
+ENGINE_COMMAND: Final = "cellburst runtime serve --provider docker"  # starts a provider that builds any image
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class EnvironmentPlan:
     workdir: str = ""
     files: tuple[FileSet, ...] = ()  # to appear at their targets
     sources: tuple[FileSet, ...] = ()  # to be importable
+    forced: tuple[str, ...] = ()  # words that make it another one than all before
 
     def digest(self, interpreter: str) -> str:
         """Return the name of the virtual environment: recipes that differ only in variables or files share one."""
@@ -57,6 +75,7 @@ class EnvironmentPlan:
             "python": self.python,
             "interpreter": interpreter,
             "installs": to_wire(self.installs),
+            **({"forced": self.forced} if self.forced else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -69,16 +88,56 @@ def plan_environment(
     `kernel` are the requirements of our own kernel and agent. `notebook_constraints` hold a plain notebook image to the
     versions installed beside the control plane, where both run the same Python.
     """
-    if recipe.base not in (NOTEBOOK, DEBIAN_SLIM):
-        raise BadImage(f"`{recipe.base}` is no base image here: use Image.from_notebook() or Image.debian_slim().")
+    if what := needs_engine(recipe):
+        raise no_engine(what)
     python = recipe.python or default_python
     if not _MINOR.match(python):
         raise BadImage(f"`{recipe.python}` is not a Python version: write for example `3.11`.")
-    named = {requirement_name(item) for step in recipe.steps if step.kind in _INSTALL_KINDS for item in step.args}
+    named = {requirement_name(item) for step in recipe.steps if step.kind in INSTALL_STEPS for item in step.args}
     own = tuple(pin for pin in kernel if requirement_name(pin) not in named)
     plain = recipe.base == NOTEBOOK and not named and python == default_python
     limits = (*KERNEL_LIMITS, *notebook_constraints) if plain else KERNEL_LIMITS
     return _with_steps(recipe.steps, EnvironmentPlan(python, _installs(recipe.steps, own, limits)))
+
+
+def plan_start(recipe: ImageRecipe, python: str) -> EnvironmentPlan:
+    """Work out what a container of an engine's image is given when it starts: variables, a directory, files.
+
+    Nothing is installed by it. Raises BadImage.
+    """
+    steps = [step for step in recipe.steps if step.kind in _AT_START]
+    return _with_steps(steps, EnvironmentPlan(python, ()))
+
+
+def needs_engine(recipe: ImageRecipe) -> str:
+    """Return what of a recipe only a container engine can build, as a person wrote it; empty for none.
+
+    Raises BadImage for what nobody can build.
+    """
+    if recipe.base in (MICROMAMBA, REGISTRY, DOCKERFILE):
+        return f"`Image.{_BASES[recipe.base]}`"
+    if recipe.base not in (NOTEBOOK, DEBIAN_SLIM):
+        raise BadImage(f"`{recipe.base}` is no base image: use Image.from_notebook() or Image.debian_slim().")
+    kinds = [step.kind for step in recipe.steps if step.kind in _ENGINE_STEPS]
+    return f"`{kinds[0]}`" if kinds else ""
+
+
+def check_python(ours: str, theirs: str) -> None:
+    """Raise PythonMismatch when what a notebook's end pickles the image's cannot read; an empty version is any."""
+    if ours and theirs and ours != theirs:
+        raise PythonMismatch(
+            f"The notebook runs Python {ours}, the image {theirs}: values pickled by one cannot be read by the other. "
+            f'Make the image with `python_version="{ours}"`, give one of a registry `add_python="{ours}"`, or run the '
+            f"notebook on Python {theirs}."
+        )
+
+
+def no_engine(what: str) -> BadImage:
+    """Return the error where a recipe needs an engine and processes are all there is."""
+    return BadImage(
+        f"{what} needs a container engine, and this runtime starts processes. On a host with Docker run "
+        f"`{ENGINE_COMMAND}` and `%gpu_connect` to it, or use Image.debian_slim() with packages and files."
+    )
 
 
 def _installs(steps: Sequence[Step], own: tuple[str, ...], limits: tuple[str, ...]) -> tuple[Install, ...]:
@@ -88,7 +147,7 @@ def _installs(steps: Sequence[Step], own: tuple[str, ...], limits: tuple[str, ..
     for step in steps:
         if step.kind == "index":
             index = index.plus(_index_options(step.args))
-        elif step.kind in _INSTALL_KINDS:
+        elif step.kind in INSTALL_STEPS:
             wanted = tuple(check_requirement(item) for item in step.args)
             installs.append(Install((*wanted, *own), limits, index))
             index = IndexOptions()
@@ -106,15 +165,16 @@ def _with_steps(steps: Sequence[Step], plan: EnvironmentPlan) -> EnvironmentPlan
                 env |= dict(_variable(item) for item in step.args)
             case "workdir":
                 workdir = _absolute(step.args)
-            case "add_local_file" | "add_local_dir":
+            case "add_local_file" | "add_local_dir" | "copy_local_file" | "copy_local_dir":
                 files.append(read_file_set(step))
-            case "add_local_python_source":
+            case "add_local_python_source" | "copy_local_python_source":
                 sources.append(read_file_set(step))
-            case "index" | "pip_install" | "uv_pip_install":
+            case kind if kind in _PURE:
                 pass
             case other:
-                raise BadImage(f"This runtime has no provider for the image step `{other}`.")
-    return EnvironmentPlan(plan.python, plan.installs, env, workdir, tuple(files), tuple(sources))
+                raise BadImage(f"This runtime knows no image step `{other[:80]}`.")
+    forced = tuple(word for step in steps if step.kind == "force_build" for word in step.args)
+    return EnvironmentPlan(plan.python, plan.installs, env, workdir, tuple(files), tuple(sources), forced)
 
 
 def _index_options(arguments: Sequence[str]) -> IndexOptions:

@@ -10,13 +10,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
 from uuid import uuid4
 
 from kernel_bridge.errors import BadImage
 from kernel_bridge.protocol.images import FILES_LIMIT_BYTES, Step
-
-FILE_STEPS: Final = frozenset({"add_local_file", "add_local_dir", "add_local_python_source"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from remote_runtime.images.requirements import canonical, requirement_name
@@ -34,6 +35,12 @@ def closure_pins(names: Iterable[str]) -> tuple[str, ...]:
             needed = importlib.metadata.requires(name) or []
             waiting += [requirement_name(line) for line in needed if "extra ==" not in line]
     return tuple(pins[name] for name in sorted(pins))
+
+
+def installed_pins(site: Path) -> list[str]:
+    """Return exact pins of what lies in a folder of packages; raises OSError."""
+    found = importlib.metadata.distributions(path=[str(site)])
+    return sorted({f"{each.metadata['Name']}=={each.version}" for each in found}, key=str.lower)
 
 
 def _version(name: str) -> str | None:

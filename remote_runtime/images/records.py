@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from kernel_bridge.protocol.containers import Mount
+from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.wire import from_wire, to_wire
 
 
@@ -26,6 +27,7 @@ class Environment:
     workdir: str = ""  # the recipe's, absolute, or empty
     mounts: tuple[Mount, ...] = ()  # the recipe's local files and folders, read-only
     layers: tuple[str, ...] = ()  # the recipe's local Python sources: directories to be importable
+    image: str = ""  # a container engine's id; then the rest is what our agent needs beside it
     cached: bool = False
     seconds: float = 0.0
 
@@ -53,6 +55,11 @@ class ImageStatus:
     environment: str = ""  # the virtual environment's digest
     seconds: float = 0.0  # of the build
     detail: str = ""  # failed: the failing line
+    image: str = ""  # a container engine's id
+    log: str = ""  # whose log is this recipe's; empty: the environment's
+    layers: tuple[str, ...] = ()  # names of the engine's images it is made of, the last of them itself
+    size_bytes: int = 0  # of what it holds, what it shares with others included
+    used_at_s: float = 0.0  # when a container last started from it
 
 
 class Records:
@@ -69,6 +76,27 @@ class Records:
         """Return what is known of a recipe."""
         file = self._root / f"{digest}.json"
         return from_wire(ImageStatus, json.loads(file.read_text())) if file.is_file() else None
+
+    def keep(self, recipe: ImageRecipe) -> None:
+        """Write down a recipe, for those who want to read or to export it."""
+        file = self._root / f"{recipe.digest}.recipe"
+        if not file.is_file():
+            write_json(file, to_wire(recipe))
+
+    def recipe(self, digest: str) -> ImageRecipe | None:
+        """Return a recipe that was asked for."""
+        file = self._root / f"{digest}.recipe"
+        return from_wire(ImageRecipe, json.loads(file.read_text())) if file.is_file() else None
+
+    def used_at_s(self, digest: str) -> float:
+        """Return when a recipe was last written down."""
+        file = self._root / f"{digest}.json"
+        return file.stat().st_mtime if file.is_file() else 0.0
+
+    def forget(self, digest: str) -> None:
+        """Let go of what is known of a recipe."""
+        for suffix in ("json", "recipe"):
+            (self._root / f"{digest}.{suffix}").unlink(missing_ok=True)
 
     def images(self, under_way: Iterable[str]) -> list[ImageStatus]:
         """Return all recipes, the latest first; one that was building when its process ended reads as failed."""
@@ -90,12 +118,5 @@ def write_json(file: Path, value: Any) -> None:
 
 
 def _interrupted(status: ImageStatus) -> ImageStatus:
-    return ImageStatus(
-        digest=status.digest,
-        label=status.label,
-        base=status.base,
-        python=status.python,
-        state="failed",
-        environment=status.environment,
-        detail="The build was interrupted; ask for the image again.",
-    )
+    detail = "The build was interrupted; ask for the image again."
+    return replace(status, state="failed", seconds=0.0, detail=detail)

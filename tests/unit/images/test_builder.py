@@ -69,7 +69,11 @@ def test_a_notebook_environment_can_host_a_kernel(data_dir: Path, wheels: Path) 
         imports = "import ipykernel.ipkernel, cloudpickle, websockets, xxhash, blake3, sys; print(sys.prefix)"
         assert _printed(ready, imports) == str(ready.path)
         assert any("ipykernel" in line for line in lines)
-        assert builder.log(NOTEBOOK.digest) == builder.log(ready.digest) == "".join(f"{line}\n" for line in lines)
+        assert (
+            builder.catalogue.log(NOTEBOOK.digest)
+            == builder.catalogue.log(ready.digest)
+            == "".join(f"{line}\n" for line in lines)
+        )
         again = await builder.environment(NOTEBOOK, lines.append)
         assert (ready.cached, again.cached, again.path) == (False, True, ready.path)
         assert again.seconds < 1
@@ -103,9 +107,9 @@ def test_a_package_that_does_not_exist_is_named(data_dir: Path, wheels: Path) ->
     async def story(builder: Builder) -> None:
         with pytest.raises(BuildFailed, match="`no-such-package-of-cellburst==9`: Because no-such-package"):
             await builder.environment(recipe, lambda line: None)
-        status = next(image for image in builder.images() if image.digest == recipe.digest)
+        status = next(image for image in builder.catalogue.images() if image.digest == recipe.digest)
         assert (status.state, "no-such-package" in status.detail) == ("failed", True)
-        assert "No solution found" in builder.log(recipe.digest)
+        assert "No solution found" in builder.catalogue.log(recipe.digest)
         assert not (data_dir / "images/env" / status.environment).exists()
 
     run(data_dir, wheels, story)
@@ -237,7 +241,7 @@ def test_a_log_that_is_not_there(data_dir: Path, wheels: Path, digest: str) -> N
 
     async def story(builder: Builder) -> None:
         with pytest.raises(NotFound):
-            builder.log(digest)
+            builder.catalogue.log(digest)
 
     run(data_dir, wheels, story)
 
