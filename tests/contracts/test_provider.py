@@ -24,18 +24,25 @@ from remote_runtime.providers import host
 from remote_runtime.providers.base import ContainerSpec, Offer, Phase, Provider
 from remote_runtime.providers.gpus import Inventory
 from remote_runtime.providers.process import ProcessProvider
+from tests.dockers import docker_provider
+from tests.engines import Engine
 from tests.fakes import FakeProvider
 
 Story = Callable[[Provider], Awaitable[None]]
 Play = Callable[[Story], None]
 
 
-@pytest.fixture(params=["fake", "process"])
+ENGINES = [pytest.mark.docker, pytest.mark.timeout(600)]  # the first test of all makes the base image
+KINDS = ("fake", "process", *(pytest.param(kind, marks=ENGINES) for kind in ("docker", "podman")))
+
+
+@pytest.fixture(params=KINDS)
 def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Run a story with a provider that has one simulated A100, and end what the story left."""
+    engine = request.getfixturevalue(f"{request.param}_engine") if request.param in ("docker", "podman") else None
 
     async def whole(story: Story) -> None:
-        async with provided(request.param, tmp_path) as provider:
+        async with provided(request.param, tmp_path, engine) as provider:
             await story(provider)
 
     return lambda story: asyncio.run(whole(story))
@@ -65,9 +72,11 @@ def spec_in(directory: Path, python: str = sys.executable) -> ContainerSpec:
 
 
 @asynccontextmanager
-async def provided(kind: str, directory: Path) -> AsyncIterator[Provider]:
+async def provided(kind: str, directory: Path, engine: Engine | None = None) -> AsyncIterator[Provider]:
     provider: Provider
-    if kind == "fake":
+    if engine is not None:
+        provider = docker_provider(engine, directory, simulated="A100:1")
+    elif kind == "fake":
         provider = FakeProvider(Offer(card="A100", total=1, simulated=True))
     else:
         provider = process_provider(directory)

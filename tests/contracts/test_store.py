@@ -221,6 +221,14 @@ def test_volume_names_are_taken_once(store: Store) -> None:
         store.volumes.create("models")
     store.volumes.set_size("models", 5)
     assert [(row.name, row.size_bytes) for row in store.volumes.list()] == [("models", 5)]
+    store.volumes.create("taken")
+    with pytest.raises(Conflict):
+        store.volumes.rename("models", "taken")
+    with pytest.raises(NotFound):
+        store.volumes.rename("gone", "new")
+    store.volumes.rename("models", "weights")
+    assert [(row.name, row.size_bytes) for row in store.volumes.list()] == [("taken", 0), ("weights", 5)]
+    store.volumes.rename("weights", "models")
     store.volumes.delete("models")
     with pytest.raises(NotFound):
         store.volumes.get("models")

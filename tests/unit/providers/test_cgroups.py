@@ -162,11 +162,9 @@ def test_descriptors_opened_by_root_serve_another_user(made: Cgroups) -> None:
 
 
 @needs_groups
-def test_a_frozen_group_stands_still(made: Cgroups) -> None:
+def test_what_is_frozen_can_be_killed(made: Cgroups) -> None:
     """Where the host has a v2 tree; freezing needs no controller."""
     groups = made.create("ctr_1", LIMITS)
-    if not cgroups.freeze(groups, frozen=True):
-        pytest.skip("this host has no v2 tree")
-    frozen = [Path(group, "cgroup.freeze").read_text() for group in groups if Path(group, "cgroup.freeze").exists()]
-    assert frozen == ["1\n"]
-    cgroups.freeze(groups, frozen=False)
+    has_v2 = any(hierarchy.unified for hierarchy in detect())
+    assert cgroups.can_freeze(groups) is has_v2
+    assert cgroups.can_freeze(()) is False

@@ -1,0 +1,1 @@
+"""Containers of an engine on this host, Docker or Podman, through the Docker Engine API."""
