@@ -1,4 +1,4 @@
-"""A container engine: whether one answers. Cells need none."""
+"""A container engine: whether one answers. Cells need none unless the operator takes containers from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EngineFacts:
 
 def probe(env: Mapping[str, str]) -> EngineFacts:
     """Ask the engine for its version."""
-    chosen = env.get("DOCKER_HOST", "")
+    chosen = env.get("CELLBURST_DOCKER_HOST") or env.get("DOCKER_HOST", "")
     places = [chosen.removeprefix("unix://")] if chosen.startswith("unix://") else _places(env)
     sockets = [path for path in places if Path(path).exists()]
     if not sockets:
@@ -39,11 +39,11 @@ def judge(facts: EngineFacts) -> tuple[Finding, ...]:
     """Say what it would add."""
     if facts.version:
         found, grade, mend = f"{facts.version}, at {facts.socket}", Grade.OK, ""
-        means = "Cells will be processes of this host all the same: this release takes no containers from it."
+        means = "Cells can run in its containers, with `runtime serve --provider docker`; else they are processes."
     else:
         found, grade = facts.problem, Grade.MISSING
-        means = "Cells will run without it. It would add images with system packages, in a later release."
-        mend = "sudo apt install docker.io && sudo usermod -aG docker $USER (nothing of this release needs it)"
+        means = "Cells will run without it, as processes. It would add images with system packages."
+        mend = "sudo apt install docker.io && sudo usermod -aG docker $USER (then `runtime serve --provider docker`)"
     return (
         Finding(group=Group.EXTRAS, subject="Docker", grade=grade, found=found, means=means, mend=mend),
     )  # fmt: skip

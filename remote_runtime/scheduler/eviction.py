@@ -12,6 +12,7 @@ class Kind(StrEnum):
 
     BLOB = "blob"
     ENVIRONMENT = "environment"
+    IMAGE = "image"  # of a container engine
     LAYER = "layer"
     FILES = "files"  # that came inside recipes
     BYTECODE = "bytecode"

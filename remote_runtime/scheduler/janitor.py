@@ -55,6 +55,7 @@ class Janitor:
     async def _forget(self) -> None:
         parts, store = self._parts, self._parts.store
         await asyncio.to_thread(store.blobs.sweep, parts.clock.now() - _HOUR_S)
+        await asyncio.to_thread(parts.volumes.look_after)
         before_s = parts.clock.now() - parts.settings.records_kept_s
         sessions = 0
         while some := await store.run(store.forgetting.sessions, before_s):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from kernel_bridge.protocol.images import ImageRecipe
+from remote_runtime.images.catalogue import Catalogue
 from remote_runtime.images.shelf import Shelf, Stored, remove, size_of
 from remote_runtime.scheduler.eviction import Budget, Kept, Kind, ended_containers, superfluous
 from remote_runtime.scheduler.parts import Parts
@@ -36,6 +37,7 @@ class Installed(Protocol):
     """What knows what was built here."""
 
     shelf: Shelf
+    catalogue: Catalogue
 
     def names_of(self, recipe: ImageRecipe) -> frozenset[str]:
         """Return what a session with this recipe starts from, as the shelf names it."""
@@ -53,7 +55,7 @@ class Leavings:
     @property
     def looks(self) -> tuple[Callable[[], Awaitable[list[Doomed]]], ...]:
         """Return the looks in the order in which they are to be had: what is closed first needs nothing after."""
-        return self._abandoned, self._blobs, self._images, self._containers, self._sessions, self._logs
+        return self._abandoned, self._blobs, self._engine, self._images, self._containers, self._sessions, self._logs
 
     async def _abandoned(self) -> list[Doomed]:
         """Sessions that were opened and have had no container for long: closing one deletes its files."""
@@ -105,6 +107,24 @@ class Leavings:
             budget = Budget(kept_s=settings.unused_kept_s, size_bytes=settings.image_budget_bytes)
             chosen += self._decide((one for one in kept if one.kind is not Kind.BUILD), budget)
         return [(one, self._taking(one)) for one in chosen]
+
+    async def _engine(self) -> list[Doomed]:
+        """Images of a container engine; what several share counts for each of them."""
+        store, settings, catalogue = self._parts.store, self._parts.settings, self._installed.catalogue
+        found = [image for image in await asyncio.to_thread(catalogue.images) if image.image]
+        standing = {row.spec.image.digest for row in await store.run(store.sessions.list)}
+        kept = [
+            Kept(
+                kind=Kind.IMAGE,
+                name=image.digest,
+                size_bytes=image.size_bytes,
+                used_at_s=image.used_at_s,
+                needed=image.digest in standing or image.state == "building",
+            )
+            for image in found
+        ]
+        budget = Budget(kept_s=settings.unused_kept_s, size_bytes=settings.image_budget_bytes)
+        return [(one, partial(catalogue.drop, one.name)) for one in self._decide(kept, budget)]
 
     async def _needed(self) -> frozenset[str]:
         store = self._parts.store

@@ -9,6 +9,7 @@ from kernel_bridge.protocol.images import ImageRecipe
 from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import PriceTable
 from remote_runtime.clock import Clock
+from remote_runtime.images.engine_builder import NOBODY, Asker
 from remote_runtime.images.records import Environment, Layer
 from remote_runtime.images.uv import Progress
 from remote_runtime.providers.gpus import Inventory
@@ -27,8 +28,8 @@ from remote_runtime.volumes.service import Volumes
 class Images(Protocol):
     """What builds environments and layers."""
 
-    async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
-        """Return the environment of a recipe, built if it is not there."""
+    async def environment(self, recipe: ImageRecipe, progress: Progress, asker: Asker = NOBODY) -> Environment:
+        """Return the environment of a recipe, built if it is not there, with its asker's secrets."""
 
     async def layer(
         self, environment: Environment, requirements: tuple[str, ...], progress: Progress, *, resolve: bool = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kernel_bridge.errors import BadOption, NoCapacity
+from kernel_bridge.protocol.cards import is_slice, same_card
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.resources import ANY, CPU, CardChoice, GpuRequest, show_size
 from remote_runtime.providers.base import Ground, Stock
@@ -26,6 +28,7 @@ class Placement:
     count: int
     simulated: bool = False
     waits: bool = False
+    devices: tuple[str, ...] = ()  # the UUIDs of the cards, where they are real and free
 
 
 def place(request: GpuRequest, stocks: Sequence[Stock], cpu_provider: str) -> Placement:
@@ -62,17 +65,20 @@ def check_room(cpu: float, memory_bytes: int, ground: Ground) -> None:
         )
 
 
-def free_stocks(offered: Sequence[Stock], held: Mapping[tuple[str, str], int]) -> tuple[Stock, ...]:
-    """Return the stocks with what containers hold, counted by (provider, card), taken off."""
+def free_stocks(
+    offered: Sequence[Stock], held: Mapping[tuple[str, str], int], devices: Collection[str] = ()
+) -> tuple[Stock, ...]:
+    """Return the stocks with what containers hold taken off: counted by (provider, card), real cards by their UUIDs.
+
+    A real card is one card, whichever providers of a host offer it.
+    """
+    return tuple(_free(stock, held.get((stock.provider, stock.card), 0), devices) for stock in offered)
+
+
+def left_over(stocks: Sequence[Stock], promised: Mapping[tuple[str, str], int]) -> tuple[Stock, ...]:
+    """Return what is free beside what those get who waited longer, counted by (provider, card)."""
     return tuple(
-        Stock(
-            provider=stock.provider,
-            card=stock.card,
-            total=stock.total,
-            free=max(0, stock.total - held.get((stock.provider, stock.card), 0)),
-            simulated=stock.simulated,
-        )
-        for stock in offered
+        replace(stock, free=max(0, stock.free - promised.get((stock.provider, stock.card), 0))) for stock in stocks
     )
 
 
@@ -94,14 +100,28 @@ def _matches(choice: CardChoice, stocks: Sequence[Stock]) -> list[Stock]:
 
 def _fit(wanted: str, card: str) -> int | None:
     """Return 0 for the very card, 1 for a size of it (A100 asked for, A100-80GB there), None for another."""
-    if wanted in (ANY, card) or wanted.lower() == card.lower():
+    if wanted == ANY:
+        return None if is_slice(card) else 0
+    if same_card(wanted, card):
         return 0
-    return 1 if card.lower().startswith(f"{wanted.lower()}-") else None
+    return 1 if re.fullmatch(rf"{re.escape(wanted)}-\d+GB", card, re.IGNORECASE) else None
+
+
+def _free(stock: Stock, held: int, devices: Collection[str]) -> Stock:
+    if not stock.devices:
+        return replace(stock, free=max(0, stock.total - held))
+    left = tuple(device for device in stock.devices if device not in devices)
+    return replace(stock, free=len(left), devices=left)
 
 
 def _placed(choice: CardChoice, stock: Stock, *, waits: bool) -> Placement:
     return Placement(
-        provider=stock.provider, card=stock.card, count=choice.count, simulated=stock.simulated, waits=waits
+        provider=stock.provider,
+        card=stock.card,
+        count=choice.count,
+        simulated=stock.simulated,
+        waits=waits,
+        devices=() if waits else stock.devices[: choice.count],
     )
 
 

@@ -194,6 +194,7 @@ class Reconciler:
             row=claimed,
             spec=session.spec,
             idle_after_s=idle_after_s(session.spec.idle_after_s, parts.settings.idle_after_s),
+            owner=session.owner,
         )
         live.handle, live.state, live.started_at_s = row.handle, row.state, row.started_at_s
         live.pinned_until_s = session.pinned_until_s

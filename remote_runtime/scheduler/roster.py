@@ -22,6 +22,7 @@ class Live:
     row: ContainerRow
     spec: SessionSpec
     idle_after_s: float
+    owner: str = ""
     state: ContainerState = ContainerState.PENDING
     started_at_s: float | None = None
     handle: Handle | None = None
@@ -32,6 +33,7 @@ class Live:
     agent_connected: bool = False
     outbox_messages: int = 0  # that its agent keeps until the notebook acknowledges them, as last heard
     outbox_bytes: int = 0
+    frozen: bool = False  # its agent let user code stand still, as last heard
     client_gone_since_s: float | None = None
     goodbye: bool = False
     epoch: str = ""  # of its namespace, as its agent said
@@ -81,6 +83,7 @@ class Live:
         """Note that a cell runs."""
         self.running[cell_id] = at_s
         self.idle_since_s = None
+        self.frozen = False
         if self.is_ready:
             self.become(ContainerState.BUSY)
 
@@ -179,3 +182,7 @@ class Roster:
         for live in self:
             taken[live.row.provider, live.row.card] += live.row.card_count
         return taken
+
+    def devices(self) -> frozenset[str]:
+        """Return the UUIDs of the cards that are taken."""
+        return frozenset(device for live in self for device in live.row.devices)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kernel_bridge.errors import BadRequest, Conflict, NotFound, PythonMismatch
+from kernel_bridge.errors import BadRequest, Conflict, NotFound
 from kernel_bridge.protocol.ids import new_id
 from kernel_bridge.protocol.sessions import SessionInfo, SessionSpec, SessionState
+from remote_runtime.images.engine_builder import Asker
+from remote_runtime.images.environment import check_python
 from remote_runtime.scheduler.ending import Ender, unsaved_line
 from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.placer import Placer
@@ -46,7 +48,7 @@ class Sessions:
 
         Raises PythonMismatch, NotFound for a volume or secret, NoCapacity, BadOption: all before anything costs.
         """
-        check_python(spec)
+        check_python(spec.notebook.python, spec.image.python)
         await self._check_names(spec, owner)
         placement = await self._placer.find(spec)
         row = await self._parts.store.run(self._parts.store.sessions.open, spec, owner)
@@ -107,7 +109,7 @@ class Sessions:
     async def expire(self, session: SessionRow) -> None:
         """Let go of what a session keeps; it stands, empty, and its notebook is told by its next cell."""
         store, kept_s = self._parts.store, self._parts.settings.hibernated_kept_s
-        why = f"its time was over: state is kept for {format_days(kept_s)}"
+        why = f"state is kept for {format_days(kept_s)}, which are over"
         await asyncio.to_thread(self._parts.places.forget_state, session.id)
         lost = dict.fromkeys(session.kept_names, why)
         self._parts.herald.session(
@@ -131,7 +133,7 @@ class Sessions:
             raise BadRequest("Name at least one package, as `name==version`.")
         row = await self.row(session_id, owner)
         report = self._starter.reporter(session_id)
-        environment = await self._parts.images.environment(row.spec.image, report)
+        environment = await self._parts.images.environment(row.spec.image, report, Asker(row.owner))
         layer = await self._parts.images.layer(environment, tuple(requirements), report, resolve=resolve)
         await self._parts.store.run(self._parts.store.sessions.append_layer, session_id, str(layer.path))
         return LayerInfo(path=str(layer.path), seconds=layer.seconds, cached=layer.cached)
@@ -143,7 +145,12 @@ class Sessions:
                 raise BadRequest(f"The volume {mount.name} wants an absolute path: `--volume {mount.name}:/data`.")
             try:
                 await run(volumes.get, mount.name)
-            except NotFound:
+                await asyncio.to_thread(
+                    volumes.check_mount, mount.name, mount.sub_path, mount.version, read_only=mount.read_only
+                )
+            except NotFound as error:
+                if mount.sub_path or mount.version:
+                    raise NotFound(f"`--volume {mount.source}:{mount.path}`: {error}") from None
                 raise NotFound(
                     f"There is no volume {mount.name!r}: `cellburst volume create {mount.name}` makes one, or "
                     f"`cellburst.Volume.from_name({mount.name!r}, create_if_missing=True)` in the notebook."
@@ -188,6 +195,7 @@ class Sessions:
             rate_microusd_per_h=row.rate_microusd_per_h,
             spent_microusd=spent,
             idle_since_s=live.idle_since_s if live else None,
+            frozen=live is not None and live.frozen,
             pinned_until_s=row.pinned_until_s,
             new=row.new,
             kept_names=row.kept_names,
@@ -210,13 +218,3 @@ def format_days(seconds: float) -> str:
         if seconds >= 2 * length_s and seconds % length_s == 0:
             return f"{seconds / length_s:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def check_python(spec: SessionSpec) -> None:
-    """Raise PythonMismatch when what one end pickles the other cannot read."""
-    ours, theirs = spec.notebook.python, spec.image.python
-    if ours and theirs and ours != theirs:
-        raise PythonMismatch(
-            f"The notebook runs Python {ours}, the image {theirs}: values pickled by one cannot be read by the other. "
-            f'Make the image with `python_version="{ours}"`, or run the notebook on Python {theirs}.'
-        )

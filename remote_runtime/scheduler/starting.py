@@ -7,10 +7,12 @@ import logging
 from typing import Final
 
 from kernel_bridge.errors import CellburstError, Conflict, NoCapacity, SessionLost, StartFailed
-from kernel_bridge.protocol.containers import ContainerConfig, Mount
+from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.notes import Progress, Refused
 from kernel_bridge.protocol.sessions import ContainerState, SessionState
+from remote_runtime.images.engine_builder import Asker
+from remote_runtime.images.environment import check_python
 from remote_runtime.images.records import Environment
 from remote_runtime.providers.base import ContainerSpec, Phase
 from remote_runtime.scheduler.ending import Ender
@@ -18,10 +20,12 @@ from remote_runtime.scheduler.idle import longest_idle
 from remote_runtime.scheduler.parts import Parts
 from remote_runtime.scheduler.placement import Placement
 from remote_runtime.scheduler.placer import Placer
+from remote_runtime.scheduler.queue import Holder, Queue, waiting_line
 from remote_runtime.scheduler.roster import Live
 from remote_runtime.scheduler.tasks import uncut
 from remote_runtime.store.rows import NewContainer, SessionRow
 from remote_runtime.store.tokens import container_scope
+from remote_runtime.volumes.mounts import model_cache_env, mounts_of
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class Starter:
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._phases: dict[str, Progress] = {}
         self._placing = asyncio.Lock()
+        self._queue = Queue()
 
     def wake(self, session_id: str) -> None:
         """See to it that the session has a container, or will be told why not."""
@@ -95,7 +100,7 @@ class Starter:
         try:
             self._say(session_id, "building")
             await self._move(live, ContainerState.BUILDING)
-            environment = await self._parts.images.environment(session.spec.image, self.reporter(session_id))
+            environment = await self._environment(session)
             await self._launch(live, session, environment)
             await self._answered(live)
             await uncut(self._opened(live, session))
@@ -104,18 +109,32 @@ class Starter:
                 await uncut(self._ender.failed(live, str(error) or type(error).__name__))
             raise
 
+    async def _environment(self, session: SessionRow) -> Environment:
+        """Have the image built, by its owner's secrets; raises PythonMismatch for one that others made."""
+        spec, parts = session.spec, self._parts
+        hidden = parts.secrets.of(session.owner).environment
+        given = await parts.store.run(hidden, spec.image.secrets) if spec.image.secrets else {}
+        asker = Asker(session.owner, given)
+        environment = await parts.images.environment(spec.image, self.reporter(session.id), asker)
+        if environment.image:
+            check_python(spec.notebook.python, environment.version)
+        return environment
+
     async def _take_card(self, session: SessionRow) -> Live:
         """Write the container down with its card, as soon as one is free; raises NoCapacity when none becomes so."""
         try:
             async with asyncio.timeout(DEFAULTS.queue_timeout_s):
                 while True:
                     async with self._placing:
-                        placement = await self._placer.find(session.spec)
+                        placement = await self._placer.find(session.spec, self._queue.ahead(session.id))
                         if not placement.waits:
                             return await self._take(session, placement)
+                        self._queue.join(session.id, placement)
                     await self._make_room(session, placement)
         except TimeoutError:
             raise NoCapacity(f"No {session.spec.gpu} became free in {DEFAULTS.queue_timeout_s:.0f} s.") from None
+        finally:
+            self._queue.leave(session.id)
 
     async def _make_room(self, session: SessionRow, placement: Placement) -> None:
         """Let the longest idle holder of such a card hibernate; else wait for one to come free."""
@@ -130,12 +149,19 @@ class Starter:
         seen = (live.seen(kernel_gone=False) for live in holders)
         chosen = longest_idle(seen, now_s, self._parts.settings.orphan_after_s)
         if chosen is None:
-            self._say(session.id, "queued", f"every {placement.card} is busy")
+            mine = (self._holder(live, session.owner, now_s) for live in holders)
+            self._say(session.id, "queued", waiting_line(placement, self._queue.place(session.id), mine))
             await self._parts.clock.sleep(_LOOK_AGAIN_S)
             return
         self._say(session.id, "queued", f"an idle session hibernates and frees its {placement.card}")
         [idle] = [live for live in holders if live.id == chosen.container_id]
         await asyncio.shield(self._ender.hibernate(idle, "its card is wanted"))
+
+    def _holder(self, live: Live, owner: str, now_s: float) -> Holder:
+        """Return who has a card, as far as it is this person's business."""
+        since_s = min(live.running.values(), default=now_s)
+        notebook = live.spec.notebook.path if live.owner == owner else ""
+        return Holder(notebook=notebook, count=live.row.card_count, busy_s=now_s - since_s)
 
     async def _take(self, session: SessionRow, placement: Placement) -> Live:
         """Write it down, or nothing: a container in the roster that nobody brings up would hold its card for ever."""
@@ -154,6 +180,7 @@ class Starter:
             card=placement.card,
             card_count=placement.count,
             simulated=placement.simulated,
+            devices=placement.devices,
             cpu=spec.billed_cpu,
             memory_bytes=spec.billed_memory_bytes,
             rates=parts.prices.rates(placement.card),
@@ -162,7 +189,8 @@ class Starter:
         )
         row = await store.run(store.containers.create, session.id, wanted)
         gone_since_s = None if parts.lines.client_connected(session.id) else parts.clock.now()
-        live = Live(row=row, spec=spec, idle_after_s=idle_after_s(spec.idle_after_s, parts.settings.idle_after_s))
+        idle_s = idle_after_s(spec.idle_after_s, parts.settings.idle_after_s)
+        live = Live(row=row, spec=spec, idle_after_s=idle_s, owner=session.owner)
         live.pinned_until_s = session.pinned_until_s
         live.client_gone_since_s = gone_since_s
         parts.roster.add(live)
@@ -181,7 +209,13 @@ class Starter:
         started_at_s = live.heard_at_s = parts.clock.now()
         provider = parts.providers[live.row.provider]
         live.handle = await provider.start(
-            ContainerSpec(config=config, directory=directory, owner=session.owner, preload=PRELOAD)
+            ContainerSpec(
+                config=config,
+                directory=directory,
+                owner=session.owner,
+                preload=PRELOAD,
+                image=environment.image,
+            )
         )
         live.started_at_s = started_at_s
         await store.run(store.containers.set_handle, live.id, live.handle, live.row.fence, started_at_s)
@@ -190,13 +224,7 @@ class Starter:
         parts, store, spec = self._parts, self._parts.store, session.spec
         _, token = await store.run(store.tokens.create, live.id, container_scope(live.id), None, session.owner)
         hidden = await store.run(parts.secrets.of(session.owner).environment, spec.secrets)
-        owned = parts.volumes.of(session.owner)
-        volumes = [
-            Mount(
-                source=str(await store.run(owned.directory, mount.name)), target=mount.path, read_only=mount.read_only
-            )
-            for mount in spec.volumes
-        ]
+        volumes = await asyncio.to_thread(mounts_of, parts.volumes.of(session.owner), spec.volumes)
         return ContainerConfig(
             container_id=live.id,
             session_id=session.id,
@@ -211,11 +239,12 @@ class Starter:
             arena_dir=str(parts.places.arena(session.id)),
             mounts=(*environment.mounts, *volumes),
             layers=(*environment.layers, *session.layers),
-            env={**environment.env, **hidden},
+            env={**environment.env, **model_cache_env(spec.volumes), **hidden},
             secret_keys=tuple(sorted(hidden)),
             card=live.row.card,
             card_count=live.row.card_count,
             simulated=live.row.simulated,
+            devices=live.row.devices,
             memory_bytes=spec.memory_bytes,
             cpu=spec.cpu,
             network=spec.network,
@@ -223,6 +252,7 @@ class Starter:
             disk_bytes=parts.settings.disk_bytes,
             disk_reserve_bytes=parts.settings.disk_reserve_bytes,
             heartbeat_s=parts.settings.heartbeat_s,
+            freeze_after_s=parts.settings.freeze_after_s,
             log_level=parts.settings.log_level,
             runtime_lost_after_s=parts.settings.runtime_lost_after_s,
         )

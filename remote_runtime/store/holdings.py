@@ -33,6 +33,17 @@ class Holdings:
         with self._database.reading() as connection:
             return frozenset(connection.execute(select(HOLDINGS.c.digest).where(_mine(owner, kind))).scalars())
 
+    def release(self, owner: str, kind: str, digest: str) -> None:
+        """Forget that this owner has had the content in hand. What was never there is success."""
+        with self._database.writing() as connection:
+            connection.execute(delete(HOLDINGS).where(_mine(owner, kind) & (HOLDINGS.c.digest == digest)))
+
+    def is_held(self, kind: str, digest: str) -> bool:
+        """Tell whether anybody has the content in hand."""
+        wanted = select(HOLDINGS.c.digest).where((HOLDINGS.c.kind == kind) & (HOLDINGS.c.digest == digest))
+        with self._database.reading() as connection:
+            return connection.execute(wanted).first() is not None
+
 
 def hold(database: Database, connection: Connection, owner: str, kind: str, digest: str) -> None:
     """The same as `add`, within a transaction."""

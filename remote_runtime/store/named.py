@@ -125,6 +125,15 @@ class VolumeRows:
             found = connection.execute(mine.order_by(VOLUMES.c.name)).mappings()
             return tuple(row(VolumeRow, mapping) for mapping in found)
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a volume another name; raises NotFound, or Conflict when that is taken."""
+        check_name(new_name, "volume")
+        with self._database.writing() as connection:
+            if connection.execute(select(VOLUMES.c.name).where(self._named(new_name))).first() is not None:
+                raise Conflict(f"There is a volume {new_name!r} already.")
+            if not connection.execute(update(VOLUMES).where(self._named(name)).values(name=new_name)).rowcount:
+                raise NotFound(f"There is no volume {name[:80]!r}: `cellburst volume ls` lists them.")
+
     def set_size(self, name: str, size_bytes: int) -> None:
         """Record what the last look found."""
         with self._database.writing() as connection:

@@ -93,6 +93,7 @@ class NewContainer:
     rates: Rates
     place: str = ""
     boot_id: str = ""
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class ContainerRow:
     ended_at_s: float | None
     cause: str
     billed: bool  # its ledger lines are written
+    devices: tuple[str, ...]  # the UUIDs of its cards; none where they are simulated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ CONTAINERS: Final = Table(
     Column("ended_at_s", Double),
     Column("cause", Text, nullable=False),
     Column("billed", Boolean, nullable=False),
+    Column("devices", names(), nullable=False),
 )
 
 CELLS: Final = Table(

@@ -27,6 +27,7 @@ from remote_runtime.doctor import (
 from remote_runtime.doctor.findings import Finding, Grade, Group, cells_can_run
 from remote_runtime.doctor.mounts import mounted_on
 from remote_runtime.doctor.report import as_json, as_text
+from remote_runtime.providers.nvml import Card, Survey
 
 OK, WEAKER, MISSING = Grade.OK, Grade.WEAKER, Grade.MISSING
 GIB = 1 << 30
@@ -47,7 +48,7 @@ SHUT = dataclasses.replace(
     NAMESPACES, root=False, tried={"user namespace": "Operation not permitted"},
     closed_by="kernel.apparmor_restrict_unprivileged_userns=0",
 )  # fmt: skip
-CGROUPS = cgroups.CgroupFacts(layout="v2", root=False, limited=frozenset({"memory", "cpu", "pids"}))
+CGROUPS = cgroups.CgroupFacts(layout="v2", root=False, limited=frozenset({"memory", "cpu", "pids"}), freezes=True)
 MEMORY = memory.MemoryFacts(linux=True, uid=0, tried={"large pages": ""}, shared_free_bytes=GIB)
 DATA = disk.FolderFacts(
     name="data folder", path=Path("/data"), writable=True, free_bytes=100 * GIB, total_bytes=200 * GIB,
@@ -59,7 +60,10 @@ PACKAGES = packages.PackageFacts(python="3.12.4", python_wanted="<3.14,>=3.11", 
 ADDRESS = address.AddressFacts(address="http://127.0.0.1:8917")
 CLOCKS = clocks.ClockFacts(now_s=NOON_2026, drift_s=0.0)
 MINE = folders.PrivateFacts(subject=folders.MASTER_KEY, path=Path("/data/master.key"), mode=0o600, strict=True)
-CARDS = cards.CardFacts(names=("NVIDIA A100", "NVIDIA A100"), driver="570.1", how="NVML")
+A_CARD = Card(uuid="GPU-1", name="A100-80GB", memory_bytes=80 << 30)
+LOST_CARD = Card(uuid="GPU-2", name="unknown", memory_bytes=0, problem="it does not answer: GPU is lost")
+CARDS = cards.CardFacts(seen=Survey(cards=(A_CARD, A_CARD), driver="570.1"))
+NO_CARDS = cards.CardFacts(seen=Survey(problem="no driver"))
 ENGINE = engine.EngineFacts(socket="/run/docker.sock", version="Docker 28.2")
 
 
@@ -94,6 +98,9 @@ CASES = [  # who judges, of what, subject, grade, whether it stops cells, what i
         "mapped mounts", WEAKER, False, "CELLBURST_DATA_DIR",
     ),
     (cgroups.judge, CGROUPS, "cgroups", OK, False, "version 2"),
+    (cgroups.judge, CGROUPS, "freezing", OK, False, "while it stood still"),
+    (cgroups.judge, but(CGROUPS, freezes=False), "freezing", WEAKER, False, "Delegate=yes"),
+    (cgroups.judge, but(CGROUPS, freezes=False, layout="v1"), "freezing", WEAKER, False, "unified_cgroup"),
     (cgroups.judge, but(CGROUPS, limited=frozenset({"memory", "pids"})), "cgroups", WEAKER, False, "not in cores"),
     (cgroups.judge, but(CGROUPS, limited=frozenset()), "cgroups", WEAKER, False, "Delegate=yes"),
     (cgroups.judge, but(CGROUPS, layout="v1", limited=frozenset()), "cgroups", WEAKER, False, "unified_cgroup"),
@@ -145,12 +152,10 @@ CASES = [  # who judges, of what, subject, grade, whether it stops cells, what i
     (folders.judge, (but(MINE, subject="token file", mode=0o640),), "token file", WEAKER, False, "0640"),
     (folders.judge, (but(MINE, subject="d", mode=0o755, strict=False),), "d", WEAKER, False, "chmod 700"),
     (folders.judge, (but(MINE, ours=False),), folders.MASTER_KEY, MISSING, True, "another user"),
-    (cards.judge, CARDS, "cards", OK, False, "2 x NVIDIA A100 (driver 570.1, by NVML)"),
-    (cards.judge, cards.CardFacts(problem="no driver"), "cards", MISSING, False, "%gpu_config simulate"),
-    (
-        cards.judge, cards.CardFacts(problem="no driver", declared=parse_gpu("A100:2")),
-        "cards", OK, False, "simulated: A100:2",
-    ),
+    (cards.judge, CARDS, "cards", OK, False, "2 x A100-80GB (driver 570.1)"),
+    (cards.judge, cards.CardFacts(seen=Survey(cards=(A_CARD, LOST_CARD))), "cards", WEAKER, False, "GPU is lost"),
+    (cards.judge, NO_CARDS, "cards", MISSING, False, "%gpu_config simulate"),
+    (cards.judge, but(NO_CARDS, declared=parse_gpu("A100:2")), "cards", OK, False, "simulated: A100:2"),
     (engine.judge, ENGINE, "Docker", OK, False, "Docker 28.2"),
     (engine.judge, engine.EngineFacts(socket="", problem="none"), "Docker", MISSING, False, "apt install docker.io"),
 ]  # fmt: skip
@@ -206,13 +211,6 @@ def test_requirements_are_compared_with_what_is_installed() -> None:
     """Names in any spelling, markers and extras as pip has them."""
     wanted = ["A_b>=2", "c<1", "d>=1; extra == 'lab'", "e==1; python_version < '3'", "not a requirement!", "f"]
     assert packages.unfit(wanted, {"a-b": "2.1", "c": "1.5"}) == ("c<1 (here: 1.5)", "f (here: none)")
-
-
-def test_what_nvidia_smi_prints_is_read() -> None:
-    """A line a card."""
-    text = "NVIDIA A100-SXM4-80GB, 570.12\nNVIDIA H100, 570.12\n"
-    assert cards.read_program(text) == (("NVIDIA A100-SXM4-80GB", "NVIDIA H100"), "570.12")
-    assert cards.read_program("") == ((), "")
 
 
 def test_a_path_lies_on_the_deepest_mount() -> None:

@@ -275,7 +275,7 @@ def test_a_wanted_card_waits_for_what_is_kept(play: Play) -> None:
         client.say(Wake())
         while (said := await client.hear(Progress)).phase != "queued":
             pass
-        assert "busy" in said.text
+        assert said.text.startswith("waiting for A100, you are next; held by another session for less than a minute")
         await world.client(run.session_id)
         clock.advance(1)
         await agent.hear(Hibernate)

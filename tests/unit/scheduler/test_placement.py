@@ -14,6 +14,10 @@ def stock(card: str, total: int, free: int | None = None, *, simulated: bool = F
     return Stock(provider="p", card=card, total=total, free=total if free is None else free, simulated=simulated)
 
 
+def real(card: str, *devices: str, provider: str = "p") -> Stock:
+    return Stock(provider=provider, card=card, total=len(devices), free=len(devices), devices=devices)
+
+
 @pytest.mark.parametrize(
     ("asked", "stocks", "card", "count"),
     [
@@ -28,6 +32,11 @@ def stock(card: str, total: int, free: int | None = None, *, simulated: bool = F
         ("A100:2", [stock("A100", 1), stock("A100-40GB", 2)], "A100-40GB", 2),
         ("any", [stock("T4", 1, 0), stock("L4", 2)], "L4", 1),
         ("any", [stock("A100", 4, simulated=True), stock("T4", 1)], "T4", 1),
+        ("any", [stock("H100-MIG-1g.10gb", 7), stock("T4", 1)], "T4", 1),
+        ("h100-mig-1g.10gb", [stock("H100-MIG-1g.10gb", 7), stock("H100", 1)], "H100-MIG-1g.10gb", 1),
+        ("A10G", [stock("A10", 1)], "A10", 1),
+        ("GeForce-RTX-4090", [stock("NVIDIA GeForce RTX 4090", 1)], "NVIDIA GeForce RTX 4090", 1),
+        ("nvidia geforce rtx 4090:2", [stock("NVIDIA GeForce RTX 4090", 2)], "NVIDIA GeForce RTX 4090", 2),
     ],
 )
 def test_the_first_choice_that_is_free_is_taken(asked: str, stocks: list[Stock], card: str, count: int) -> None:
@@ -91,3 +100,20 @@ def test_less_memory_than_a_kernel_starts_in_is_refused() -> None:
     """Better than a container that is killed while it starts."""
     with pytest.raises(BadOption, match="at least 256 MiB"):
         check_room(0, 10 << 20, HOST)
+
+
+def test_real_cards_are_given_whole_and_by_their_identity() -> None:
+    """What a container holds nobody gets, whichever of a host's providers offers it."""
+    offered = [real("H100", "GPU-a", "GPU-b", "GPU-c"), real("H100", "GPU-a", "GPU-b", "GPU-c", provider="q")]
+    stocks = free_stocks(offered, {("p", "H100"): 1}, {"GPU-a"})
+    assert [(one.free, one.devices) for one in stocks] == [(2, ("GPU-b", "GPU-c"))] * 2
+    assert place(parse_gpu("H100:2"), stocks, "p").devices == ("GPU-b", "GPU-c")
+    waiting = place(parse_gpu("H100:3"), stocks, "p")
+    assert (waiting.waits, waiting.devices) == (True, ())
+
+
+@pytest.mark.parametrize("asked", ["A100", "any", "H100-MIG-3g.40gb"])
+def test_a_part_of_a_card_is_for_those_who_ask_for_it(asked: str) -> None:
+    """Who wants a card, or another part, is refused."""
+    with pytest.raises(NoCapacity):
+        place(parse_gpu(asked), [real("A100-40GB-MIG-1g.5gb", "MIG-1")], "p")

@@ -279,7 +279,7 @@ def test_kept_state_has_its_time(play: Play) -> None:
         await world.pass_time(7 * 86400 + 1)
         empty = await world.info(run.session_id)
         assert (empty.state, empty.kept_names, empty.kept_bytes) == (SessionState.OPEN, (), 0)
-        assert empty.lost == {"model": "its time was over: state is kept for 7 days"}
+        assert empty.lost == {"model": "state is kept for 7 days, which are over"}
         assert empty.epoch not in {"", "ep_1"}
         assert not world.plane.parts.places.state(run.session_id).exists()
 
