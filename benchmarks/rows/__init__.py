@@ -13,7 +13,9 @@ ROWS: Final = (
     "blobs",
     "new_kernel",
     "resume",
+    "frozen",
     "environment",
+    "weights",
     "load_process",
     "load_fake",
 )
