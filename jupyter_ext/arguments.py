@@ -20,6 +20,7 @@ from kernel_bridge.protocol.sessions import VolumeMount
 
 T = TypeVar("T")
 
+MODEL_CACHE: Final = "/model-cache"  # where it appears
 _RESOURCE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _CACHED_LINES: Final = 256
 
@@ -31,6 +32,7 @@ class CellOptions:
     gpu: str | None = None
     image: str | None = None  # an expression, evaluated in the notebook
     volumes: tuple[VolumeMount, ...] = ()
+    model_cache: VolumeMount | None = None
     secrets: tuple[str, ...] = ()
     cpu: float | None = None
     memory_bytes: int | None = None
@@ -41,6 +43,7 @@ class CellOptions:
     names_leave: tuple[str, ...] = ()
     session: str = ""
     network: bool = True
+    provider: str = ""
     quiet: bool = False
     dry_run: bool = False
 
@@ -51,8 +54,14 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--image", {"metavar": "NAME|EXPR", "help": "a cellburst.Image, or an expression that makes one"}),
     (
         "--volume",
-        {"action": "append", "default": [], "metavar": "NAME:/path[:ro]", "help": "mount a volume; repeatable"},
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "NAME[@VERSION][/FOLDER]:/path[:ro]",
+            "help": "mount a volume, a folder or a version of it; repeatable",
+        },
     ),
+    ("--model-cache", {"default": "", "metavar": "NAME", "help": "a volume where libraries keep weights they fetch"}),
     (
         "--secret",
         {"action": "append", "default": [], "metavar": "NAME", "help": "set a secret's variables; repeatable"},
@@ -66,6 +75,7 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--leave", {"default": "", "metavar": "NAMES", "help": "keep these names remote, whatever their size: a,b"}),
     ("--session", {"default": "", "metavar": "NAME", "help": "a session shared by all notebooks that say this name"}),
     ("--no-network", {"action": "store_true", "help": "a container that reaches no network"}),
+    ("--provider", {"default": "", "metavar": "NAME", "help": "where the container comes from: process or docker"}),
     ("--quiet", {"action": "store_true", "help": "no status line and no footer"}),
     ("--dry-run", {"action": "store_true", "help": "show what would be sent, and start nothing"}),
 )
@@ -124,15 +134,29 @@ def parse_line(line: str) -> tuple[CellOptions, str]:
 
 
 def parse_volume(text: str) -> VolumeMount:
-    """Read `NAME:/path` or `NAME:/path:ro`; raises BadOption."""
-    name, _, rest = text.partition(":")
+    """Read `NAME:/path`, `NAME/folder:/path:ro` or `NAME@VERSION:/path`; raises BadOption."""
+    source, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
+    source, _, sub_path = source.partition("/")
+    name, at, version = source.partition("@")
+    if at and (not version.isdecimal() or not 0 < int(version) < 10**9 or mode == "rw"):
+        raise BadOption(f"`--volume {text}`: a version is a number and read only, for example `{name}@1:/path`.")
+    if ".." in sub_path.split("/"):
+        raise BadOption(f"`--volume {text}`: a folder of the volume is named from its root, without `..`.")
     if not _RESOURCE_NAME.match(name) or not path.startswith("/") or mode not in {"", "ro", "rw"}:
         raise BadOption(f"`--volume {text}`: write `--volume NAME:/path` or `--volume NAME:/path:ro`.")
     parts = [part for part in path.split("/") if part]
     if not parts or ".." in parts:
         raise BadOption(f"`--volume {text}`: mount it at an absolute path below `/`, for example `{name}:/{name}`.")
-    return VolumeMount(name, "/" + "/".join(parts), mode == "ro")
+    below = "/".join(part for part in sub_path.split("/") if part not in ("", "."))
+    return VolumeMount(name, "/" + "/".join(parts), mode == "ro" or bool(at), below, int(version or 0))
+
+
+def parse_model_cache(text: str) -> VolumeMount | None:
+    """Read a model cache's name, empty for none; raises BadOption."""
+    if text and not _RESOURCE_NAME.match(text):
+        raise BadOption(f"`--model-cache {text}`: write the name of a volume, for example `--model-cache weights`.")
+    return VolumeMount(text, MODEL_CACHE, model_cache=True) if text else None
 
 
 def parse_names(option: str, text: str) -> tuple[str, ...]:
@@ -162,6 +186,7 @@ def _options(words: list[str]) -> CellOptions:
             gpu=_maybe(found.spec, lambda text: str(parse_gpu(text))),
             image=found.image,
             volumes=_distinct(tuple(parse_volume(text) for text in found.volume)),
+            model_cache=parse_model_cache(found.model_cache),
             secrets=tuple(dict.fromkeys(_secret(text) for text in found.secret)),
             cpu=_maybe(found.cpu, lambda text: parse_positive("--cpu ", text)),
             memory_bytes=_maybe(found.memory, parse_size),
@@ -172,6 +197,7 @@ def _options(words: list[str]) -> CellOptions:
             names_leave=parse_names("--leave", found.leave),
             session=_session(found.session),
             network=not found.no_network,
+            provider=_provider(found.provider),
             quiet=found.quiet,
             dry_run=found.dry_run,
         )
@@ -211,6 +237,12 @@ def _secret(text: str) -> str:
 def _session(text: str) -> str:
     if text and not _RESOURCE_NAME.match(text):
         raise BadOption(f"`--session {text}`: a session's name is letters, digits, `_`, `.` and `-`, at most 64.")
+    return text
+
+
+def _provider(text: str) -> str:
+    if text and not _RESOURCE_NAME.match(text):
+        raise BadOption(f"`--provider {text}`: write the name of one, `process` or `docker`.")
     return text
 
 

@@ -75,7 +75,7 @@ def _get_file(session: RemoteSession, pump: Pump, ref: FileRef, say: Callable[[i
     target = may_receive(session.local_files, ref.path)
     if target is None:
         return f"{ref.path} stayed remote: it is not a file this notebook may receive."
-    if not is_untouched(session.local_files, ref, session.files.seen):
+    if not is_untouched(session.local_files, target, ref, session.files.seen):
         target = beside(target)
     try:
         with incoming(target, ref) as descriptor:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from jupyter_ext import moves, plan, shipment, writeback
+from jupyter_ext import moves, plan, shipment, sources, writeback
 from jupyter_ext.arguments import CellOptions
 from jupyter_ext.failures import interrupted, one_line, remote_exception, rendered
 from jupyter_ext.notebook import cell_number, directory, may_ask, parent_header
@@ -22,6 +22,7 @@ from jupyter_ext.skew import skew
 from jupyter_ext.status import Footer, StatusLine
 from jupyter_ext.timing import Timing
 from kernel_bridge import errors
+from kernel_bridge.codecs.loggers import staying_lines
 from kernel_bridge.errors import CellburstError, SessionLost
 from kernel_bridge.logs import bound, bound_id
 from kernel_bridge.protocol.cells import METADATA_KEY, CellReply
@@ -32,6 +33,7 @@ from kernel_bridge.protocol.wire import from_wire, to_wire
 log = logging.getLogger(__name__)
 
 _AGENT: Final = "remote_runtime/agent/"  # frames of the agent's own files say nothing to the user
+_SHOWN: Final = "NoneType"  # the "error" of a cell that ended well, and whose value failed to be shown
 _ATTEMPTS: Final = 3  # a container may idle away, or lose its state, just before the cell reaches it
 
 
@@ -46,22 +48,25 @@ def run_cell(sessions: Sessions, options: CellOptions, code: str, *, line: bool 
     if options.dry_run:
         return plan.show(sessions, cell, options, spec)
     session = sessions.open(spec)  # 4 schedule: the session is found, or a card is placed
-    run = _CellRun(sessions, session, options, line=line, timing=timing)
-    try:
-        reply, sent = run.deliver(cell)  # 3 ship, 5 build, 6 run, 7 stream: output appears under the cell
-    except BaseException as error:
-        session.forget()  # what arrived of it is unknown: send everything anew
-        if run.opened_it and isinstance(error, CellburstError):
-            sessions.discard(session)
-        if isinstance(error, KeyboardInterrupt):
-            raise interrupted() from None
-        raise
-    finally:
+    with session.alone():
+        run = _CellRun(sessions, session, options, line=line, timing=timing)
+        try:
+            reply, sent = run.deliver(cell)  # 3 ship, 5 build, 6 run, 7 stream: output appears under the cell
+        except BaseException as error:
+            session.forget()  # what arrived of it is unknown: send everything anew
+            if run.opened_it and isinstance(error, CellburstError):
+                sessions.discard(session)
+            if isinstance(error, KeyboardInterrupt):
+                raise interrupted() from None
+            raise
+        finally:
+            run.status.remove()
+        # 8 write back
+        sources.remember(sessions.shell, run.reply, cell.code)
+        home = writeback.bring_home(session, run.reply, reply.buffers, sent.before, cell.modules)
         run.status.remove()
-    home = writeback.bring_home(session, run.reply, reply.buffers, sent.before, cell.modules)  # 8 write back
-    run.status.remove()
-    run.show_footer(sent, home)  # 9 idle: from here on the container waits for its next cell, or for its end
-    return run.outcome(reply, home)
+        run.show_footer(sent, home)  # 9 idle: from here on the container waits for its next cell, or for its end
+        return run.outcome(reply, home)
 
 
 class _CellRun:
@@ -134,7 +139,9 @@ class _CellRun:
     def outcome(self, reply: Message, home: writeback.Homecoming) -> Any:
         """Return the value of a line, keep that of a cell as `Out[n]`; raise what the cell raised."""
         content = reply.content
-        if content.get("status") != "ok":
+        if content.get("ename") == _SHOWN:
+            self.shell._last_traceback_during_displayhook = True  # ipykernel fails the cell here, too
+        elif content.get("status") != "ok":
             raise self._failure(content, home.exception)
         if self.line:
             return home.value
@@ -170,6 +177,8 @@ class _CellRun:
         session = self.session
         session.use_folder(directory())
         exported = shipment.export(session, cell)
+        values = ((name, session.namespace.get(name)) for name in cell.names)
+        self._notices += staying_lines(values, in_container=False)
         epoch = session.epoch
         self._wait_ready()
         modules = provide(session, cell.modules | moves.modules_of(self._moving), say=self.status.say)
@@ -179,6 +188,7 @@ class _CellRun:
             writeback_limit_bytes=self.sessions.preferences.writeback_limit or session.writeback_limit_bytes,
             timeout_s=self.sessions.preferences.timeout,
             number=cell_number(self.shell),
+            deferred_annotations=sources.defers_annotations(self.shell),
         )
         moved = partial(moves.hand_on, session, self._moving)
         return shipment.pack(session, cell, exported, self.options, terms, modules, moved)

@@ -123,6 +123,8 @@ def _value(option: str, text: str, around: Surroundings) -> Found:
         return _chosen("image", text, _of_type(around, Image), alone=False)
     if option == "--volume":
         return _volume(text, around)
+    if option == "--model-cache":
+        return _chosen("volume", text, (*around.offered.volumes, *_of_type(around, Volume)))
     if option == "--secret":
         return _chosen("secret", text, (*around.offered.secrets, *_of_type(around, Secret)))
     if option == "--session":

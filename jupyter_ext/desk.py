@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from jupyter_ext import sources
 from jupyter_ext.files import LocalFile
 from jupyter_ext.installed import catalogue
 from jupyter_ext.local_files import local_module_root
@@ -135,10 +135,10 @@ class Desk:
 
 
 def _source(content: dict[str, Any], sender: BufferSender) -> Answer:
-    """Return the text of one of the notebook's cells: never of a file, which has a time of modification."""
+    """Return the text and number of one of the notebook's cells."""
     del sender
-    entry: Any = linecache.cache.get(str(content.get("name", "")), ())
-    return {"text": "".join(entry[2]) if entry and entry[1] is None else ""}
+    text, number = sources.source_of(str(content.get("name", "")))
+    return {"text": text, "number": number}
 
 
 def _version(content: dict[str, Any], sender: BufferSender) -> Answer:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kernel_bridge.codecs.hashing import digest
-from kernel_bridge.protocol.cells import FileEntry, FileRef, FolderList
+from kernel_bridge.protocol.cells import UNLISTED_FOLDERS, FileEntry, FileRef, FolderList
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.messages import Buffer
 
@@ -32,7 +32,6 @@ _SECRET_NAME: Final = re.compile("|".join(map(translate, _SECRET_FILES)))
 _SECRET_FOLDERS: Final = frozenset(
     {".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".gcloud", ".oci", ".password-store"}
 )
-_UNLISTED: Final = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})  # their names are seen, not what is inside
 _MAP_FROM_BYTES: Final = 64 << 20  # larger files are mapped, not read
 _MOST_ENTRIES: Final = 2000  # of a folder in which one name is looked for, and of a tree
 _MOST_LISTED: Final = 200_000  # of a folder that the cell lists
@@ -104,7 +103,7 @@ class LocalFiles:
     def list_folder(self, path: str, name: str = "") -> FolderList:
         """Return what a folder holds; where that is very much and a name is given, only this one."""
         folder = self.folder if not path else self.inside(path)
-        if folder is None or not folder.is_dir() or not _UNLISTED.isdisjoint(PurePosixPath(path).parts):
+        if folder is None or not folder.is_dir() or not UNLISTED_FOLDERS.isdisjoint(PurePosixPath(path).parts):
             return FolderList(path=path, exists=folder is not None and folder.is_dir())
         most = _MOST_ENTRIES if name else _MOST_LISTED
         try:

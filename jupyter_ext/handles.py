@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
-from kernel_bridge.capture.handle import Fetch, Handle, HandleInfo
+from kernel_bridge.capture.handle import Fetch, Handle, HandleInfo, mark_lost, why_lost
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.protocol.cells import HandleHead
 
@@ -32,12 +33,29 @@ class HandleTable(ReferenceTable):
         return found
 
     def alive(self, session_id: str) -> list[HandleInfo]:
-        """Return what the handles of one session stand for."""
-        return [info for (session, _), info in self._infos.items() if session == session_id]
+        """Return what the handles of one session stand for, but those whose value is known to be gone."""
+        return [info for info, why in self._of(session_id) if not why]
+
+    def lost(self, session_id: str) -> dict[str, str]:
+        """Return the names of handles whose value is known to be gone, and why; not where a newer one has the name."""
+        found = self._of(session_id)
+        newer = {info.name for info, why in found if not why}
+        return {info.name: why for info, why in found if why and info.name not in newer}
+
+    def mark_lost(self, session_id: str, lost: Mapping[str, str]) -> None:
+        """Have the handles of these names say that their values are gone, and why: name -> reason."""
+        for info, _ in self._of(session_id):
+            handle = self._handles.get((session_id, info.key))
+            if handle is not None and info.name in lost:
+                mark_lost(handle, lost[info.name])
 
     def take_released(self, session_id: str) -> tuple[str, ...]:
         """Return the keys of a session that no handle refers to any more, each once."""
         return tuple(self._released.pop(session_id, ()))
+
+    def _of(self, session_id: str) -> list[tuple[HandleInfo, str]]:
+        found = [(info, self._handles.get(key)) for key, info in list(self._infos.items()) if key[0] == session_id]
+        return [(info, "" if handle is None else why_lost(handle)) for info, handle in found]
 
     def _gone(self, identity: int, key: tuple[str, str]) -> None:
         """Run when a handle was collected, on whatever thread that happens."""

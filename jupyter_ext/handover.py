@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kernel_bridge.client.http import ControlPlane
-from kernel_bridge.errors import NotFound
+from kernel_bridge.errors import BadOption, NotFound
 from kernel_bridge.protocol.sessions import VolumeMount
 from kernel_bridge.sdk.secret import Secret
 from kernel_bridge.sdk.volume import Volume
@@ -34,9 +34,15 @@ def hand_over(control_plane: ControlPlane, names: Iterable[str], environment: Ma
     return [f"secret {name}: taken from this notebook's environment, kept encrypted by the runtime" for name in missing]
 
 
-def mounts(asked: Iterable[VolumeMount], namespace: Mapping[str, Any]) -> tuple[VolumeMount, ...]:
-    """Return the mounts with the names that the notebook's `cellburst.Volume` variables stand for."""
-    return tuple(_mount(mount, namespace.get(mount.name)) for mount in asked)
+def mounts(
+    asked: Iterable[VolumeMount], namespace: Mapping[str, Any], model_cache: VolumeMount | None = None
+) -> tuple[VolumeMount, ...]:
+    """Return the mounts with the names that the notebook's `cellburst.Volume` variables stand for; raises BadOption."""
+    asked = tuple(asked)
+    every = (*asked, *([model_cache] if model_cache else []))
+    if model_cache and any(mount.path == model_cache.path for mount in asked):
+        raise BadOption(f"The model cache appears at `{model_cache.path}`: give that `--volume` another path.")
+    return tuple(_mount(mount, namespace.get(mount.name)) for mount in every)
 
 
 def secret_names(asked: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
@@ -47,8 +53,10 @@ def secret_names(asked: Iterable[str], namespace: Mapping[str, Any]) -> tuple[st
 
 def make_volumes(control_plane: ControlPlane, asked: Iterable[VolumeMount], namespace: Mapping[str, Any]) -> None:
     """Make the volumes that the notebook said to create where they are missing."""
+    asked = tuple(asked)
     names = {mount.name for mount in asked}
     wanted = {value.name for value in namespace.values() if isinstance(value, Volume) and value.create_if_missing}
+    wanted |= {mount.name for mount in asked if mount.model_cache}
     if names & wanted:
         known = {volume.name for volume in control_plane.volumes()}
         for name in sorted((names & wanted) - known):
@@ -58,4 +66,11 @@ def make_volumes(control_plane: ControlPlane, asked: Iterable[VolumeMount], name
 def _mount(mount: VolumeMount, value: Any) -> VolumeMount:
     if not isinstance(value, Volume):
         return mount
-    return replace(mount, name=value.name, read_only=mount.read_only or value.read_only)
+    version = mount.version or value.version
+    return replace(
+        mount,
+        name=value.name,
+        read_only=mount.read_only or value.is_read_only or bool(version),
+        sub_path="/".join(filter(None, (value.sub_path, mount.sub_path))),
+        version=version,
+    )

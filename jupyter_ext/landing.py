@@ -16,12 +16,10 @@ from typing import Final
 
 from jupyter_ext.files import LocalFiles, looks_secret
 from kernel_bridge.capture.handle import format_bytes
-from kernel_bridge.protocol.cells import FileRef
+from kernel_bridge.protocol.cells import UNLISTED_FOLDERS, FileRef
 from kernel_bridge.protocol.messages import Buffer
 
 _PERMISSIONS: Final = 0o777  # never setuid and its like
-# What a program runs by itself: a cell must not leave a command where the notebook's user only looks.
-_NEVER_INTO: Final = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
 _CLOCK_NS: Final = 20_000_000  # file systems' clocks tick more coarsely than ours
 
 
@@ -43,7 +41,7 @@ def land(files: LocalFiles, ref: FileRef, data: Buffer | None, seen: Seen) -> tu
         return "", _folder(path, ref)
     if ref.kind == "link":
         return _link(files, path, ref)
-    untouched = _is_untouched(files, path, ref, seen)
+    untouched = is_untouched(files, path, ref, seen)
     if ref.deleted:
         return "", _delete(path, ref.path) if untouched else f"{ref.path} was deleted remotely but changed here: kept."
     if data is None and ref.digest:
@@ -53,25 +51,7 @@ def land(files: LocalFiles, ref: FileRef, data: Buffer | None, seen: Seen) -> tu
             "",
             f"{ref.path} ({format_bytes(ref.size_bytes)}) stayed remote: `%gpu_get {_word(ref.path)}` brings it here.",
         )
-    return put(files, ref, data, untouched=untouched)
-
-
-def put(files: LocalFiles, ref: FileRef, data: Buffer, *, untouched: bool) -> tuple[str, str]:
-    """Write a file, beside what is there if that was touched here."""
-    path = _place(files, ref.path)
-    if path is None:
-        return "", f"{ref.path} stayed remote: it is not a file this notebook may receive."
-    if files.current_digest(path) == ref.digest:
-        return "", _touch(files, path, ref)
-    target = path if untouched else beside(path)
-    try:
-        with incoming(target, ref) as descriptor:
-            write_all(descriptor, data)
-    except OSError as error:
-        why = error.strerror or error
-        return "", f"{ref.path} could not be written here ({why}): `%gpu_get {_word(ref.path)}` tries again."
-    name = target.relative_to(files.folder).as_posix()
-    return name, "" if untouched else f"{ref.path} changed here too: the remote one is {name}."
+    return _put(files, path, path if untouched else beside(path), ref, data)
 
 
 @contextlib.contextmanager
@@ -109,25 +89,8 @@ def may_receive(files: LocalFiles, path: str) -> Path | None:
     return None if looks_secret(path) else _place(files, path)
 
 
-def is_untouched(files: LocalFiles, ref: FileRef, seen: Seen) -> bool:
-    """Tell whether the local file is what the container knew, or what it has."""
-    path = _place(files, ref.path)
-    return path is not None and _is_untouched(files, path, ref, seen)
-
-
-def _place(files: LocalFiles, text: str) -> Path | None:
-    pure = PurePosixPath(text)
-    if pure.is_absolute() or ".." in pure.parts or (os.sep in text and os.sep != "/") or not _may_enter(pure):
-        return None
-    return files.inside(text)
-
-
-def _may_enter(path: PurePosixPath) -> bool:
-    # Some file systems take other spellings for the same name: other letters, ignored ones, dots and spaces at the end.
-    return _NEVER_INTO.isdisjoint("".join(filter(str.isprintable, part)).lower().rstrip(". ") for part in path.parts)
-
-
-def _is_untouched(files: LocalFiles, path: Path, ref: FileRef, seen: Seen) -> bool:
+def is_untouched(files: LocalFiles, path: Path, ref: FileRef, seen: Seen) -> bool:
+    """Tell whether the local file, at the place it may be received in, is what the container knew, or what it has."""
     try:
         status = path.stat()
     except OSError:
@@ -145,6 +108,35 @@ def _is_untouched(files: LocalFiles, path: Path, ref: FileRef, seen: Seen) -> bo
         return seen.listed[ref.path] == (status.st_mtime_ns, status.st_size)
     # The container was not told of it, but it was there: a cell here would have written over it, too.
     return not ref.deleted and max(status.st_mtime_ns, status.st_ctime_ns) < seen.sent_ns - _CLOCK_NS
+
+
+def _place(files: LocalFiles, text: str) -> Path | None:
+    pure = PurePosixPath(text)
+    if pure.is_absolute() or ".." in pure.parts or (os.sep in text and os.sep != "/") or not _may_enter(pure):
+        return None
+    return files.inside(text)
+
+
+def _may_enter(path: PurePosixPath) -> bool:
+    # Programs run by themselves what lies there: a cell must leave no command where the notebook's user only looks.
+    # Some file systems take other spellings for the same name: other letters, ignored ones, dots and spaces at the end.
+    return UNLISTED_FOLDERS.isdisjoint(
+        "".join(filter(str.isprintable, part)).lower().rstrip(". ") for part in path.parts
+    )
+
+
+def _put(files: LocalFiles, path: Path, target: Path, ref: FileRef, data: Buffer) -> tuple[str, str]:
+    """Write a file to its place, or to one beside it where that was touched here."""
+    if files.current_digest(path) == ref.digest:
+        return "", _touch(files, path, ref)
+    try:
+        with incoming(target, ref) as descriptor:
+            write_all(descriptor, data)
+    except OSError as error:
+        why = error.strerror or error
+        return "", f"{ref.path} could not be written here ({why}): `%gpu_get {_word(ref.path)}` tries again."
+    name = target.relative_to(files.folder).as_posix()
+    return name, "" if target == path else f"{ref.path} changed here too: the remote one is {name}."
 
 
 def _folder(path: Path, ref: FileRef) -> str:

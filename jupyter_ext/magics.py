@@ -24,7 +24,7 @@ from jupyter_ext.status import StatusLine
 from jupyter_ext.words import split_words
 from kernel_bridge.client.session_log import session_log
 from kernel_bridge.config import CODE, check_trust, check_url
-from kernel_bridge.errors import BadOption, CellburstError, NotFound
+from kernel_bridge.errors import BadOption, CellburstError, Conflict, NotFound
 from kernel_bridge.protocol.resources import is_gpu_spec, parse_duration
 
 
@@ -59,7 +59,7 @@ class GpuMagics(Magics):
                 return
             lines = reports.runtime_lines(control_plane.runtime(), str(control_plane.address))
             for session in self.sessions:
-                lines += reports.session_lines(session.refresh(), self.sessions.references.alive(session.info.id))
+                lines += self._standing(session)
                 lines += reports.at_stake_lines(self._at_stake(session))
             _say(*lines)
 
@@ -75,12 +75,13 @@ class GpuMagics(Magics):
                 _say(reports.no_runtime_line(self.sessions))
                 return
             for session in chosen:
-                self._pump(session).drain()
+                self._drain(session)
                 _say(*reports.at_stake_lines(self._at_stake(session)))  # before it is lost
                 session.info = session.control_plane.stop_session(session.info.id)
-                self._pump(session).drain()
+                self._drain(session)
                 session.told_lost = session.info.lost
                 _say(*reports.stopped_lines(session.info, self.sessions.references.alive(session.info.id)))
+                session.note_lost()
 
     @line_magic
     def gpu_reset(self, line: str) -> None:
@@ -215,9 +216,22 @@ class GpuMagics(Magics):
         """Ask a container that is up what it alone holds, and what of that cannot be saved."""
         if session.up and session.channel.peer_up:
             with suppress(CellburstError):  # it is going away by itself: then the handles are what is known
-                answer = self._pump(session).ask("state_request", {}).content
+                try:
+                    answer = self._pump(session).ask("state_request", {}).content
+                except Conflict:  # another thread waits for a cell
+                    answer = {"busy": True}
                 return read_stake(answer, self.sessions.references.alive(session.info.id))
         return AtStake()
+
+    def _standing(self, session: RemoteSession) -> list[str]:
+        if session.refresh().container_state is None:
+            session.note_lost()  # what a container that is up has by these names was made since
+        references, id_ = self.sessions.references, session.info.id
+        return reports.session_lines(session.info, references.alive(id_), references.lost(id_))
+
+    def _drain(self, session: RemoteSession) -> None:
+        with suppress(Conflict):  # another thread does
+            self._pump(session).drain()
 
     def _pump(self, session: RemoteSession) -> Any:
         status = StatusLine(self.shell, clearable=False, enabled=False)

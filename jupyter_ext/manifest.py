@@ -18,6 +18,7 @@ class Manifest:
     def __init__(self) -> None:
         self._announced: set[str] = set()
         self._handles: dict[str, weakref.ref[Handle]] = {}
+        self._beside: dict[str, tuple[str, ...]] = {}
         self._fresh = True
 
     def change(self, names: Iterable[str], namespace: Mapping[str, Any], mirror: Mirror) -> ManifestChange:
@@ -39,15 +40,20 @@ class Manifest:
         """Note that the container holds these names now."""
         self._announced.difference_update(names)
 
-    def bind_handle(self, name: str, handle: Handle) -> None:
-        """Note that the container holds the value of this handle under this name."""
+    def bind_handle(self, name: str, handle: Handle, beside: Iterable[str] = ()) -> None:
+        """Note that the container holds the value of this handle under this name; `beside` share something with it."""
         self._handles[name] = weakref.ref(handle)
+        self._beside[name] = tuple(beside)
         self._announced.discard(name)
 
     def holds_handle(self, name: str, namespace: Mapping[str, Any]) -> bool:
         """Tell whether a name is still bound to the handle whose value the container holds under it."""
         reference = self._handles.get(name)
         return reference is not None and reference() is namespace.get(name, self)
+
+    def beside(self, name: str) -> tuple[str, ...]:
+        """Return the names whose values share something with what the container holds under this one."""
+        return self._beside.get(name, ())
 
     def forget_handles(self) -> None:
         """Tell of everything anew: a container that woke may have lost a value, and was told of nothing yet."""

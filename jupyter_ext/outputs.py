@@ -10,6 +10,7 @@ from IPython.core.displayhook import CapturingDisplayHook
 
 from jupyter_ext.notebook import in_ipykernel
 from jupyter_ext.status import StatusLine
+from kernel_bridge.protocol.cells import METADATA_KEY
 from kernel_bridge.protocol.messages import Message
 
 # The kernel's own messages; those that say something about the cell are read elsewhere.
@@ -34,12 +35,15 @@ class Outputs:
             "update_display_data": self._update_display,
             "clear_output": self._clear,
             "execute_result": self._result,
+            "error": self._error,
         }
 
     def show(self, message: Message) -> None:
         """Show one iopub message of the running cell."""
         if message.type in _COMMS:
             forward(self._shell, message)
+        elif message.type == "error" and not message.metadata.get(METADATA_KEY, {}).get("by_the_way"):
+            return  # it ends the cell, and is raised here
         elif handler := self._handlers.get(message.type):
             self._status.remove()
             handler(message)
@@ -69,6 +73,11 @@ class Outputs:
 
     def _clear(self, message: Message) -> None:
         self._shell.display_pub.clear_output(wait=bool(message.content.get("wait")))
+
+    def _error(self, message: Message) -> None:
+        content = message.content
+        kind = type(str(content.get("ename")), (Exception,), {})
+        self._shell._showtraceback(kind, content.get("evalue", ""), list(content.get("traceback", ())))
 
     def _result(self, message: Message) -> None:
         if self._show_result:

@@ -88,7 +88,7 @@ def _show(key: str, value: Any) -> str:
 def _mount(value: VolumeMount | str) -> str:
     if isinstance(value, str):
         return value
-    return f"{value.name}:{value.path}{':ro' if value.read_only else ''}"
+    return f"{value.source}:{value.path}{':ro' if value.read_only and not value.version else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -45,6 +45,7 @@ class Pump:
         self._status = status
         self._outputs = outputs
         self._cell: _Running | None = None
+        self._waits = False  # for a container
         self._replies: dict[str, Message | None] = {}
         self._log: deque[str] = deque(maxlen=_KEPT_LOG_LINES)
         self.cell_began = False  # whether the container had begun the cell that was last sent
@@ -52,13 +53,18 @@ class Pump:
 
     def wait_ready(self) -> None:
         """Wait until a container answers; raises what the control plane refuses with."""
-        self.drain()
-        if self._session.up and self._session.channel.peer_up:
-            return
-        self._session.up = False
-        self._session.channel.wake()
-        self._status.say("starting")
-        self._until(lambda: self._session.up)
+        with self._session.alone():
+            self.drain()
+            if self._session.up and self._session.channel.peer_up:
+                return
+            self._session.up = False
+            self._session.channel.wake()
+            self._status.say("starting")
+            self._waits = True
+            try:
+                self._until(lambda: self._session.up)
+            finally:
+                self._waits = False
 
     def run(self, message: Message) -> Message:
         """Send a cell and serve it until its reply is here; raises SessionLost, or KeyboardInterrupt."""
@@ -71,11 +77,15 @@ class Pump:
             self.cell_began, self._cell = cell.begun, None
 
     def ask(self, msg_type: str, content: dict[str, Any]) -> Message:
-        """Ask the container something on the `state` channel and wait; raises NotFound with its reason."""
+        """Ask the container something on the `state` channel and wait; raises NotFound with its reason.
+
+        Raises Conflict where another thread waits for a cell: it would get the answer, or this one the cell's.
+        """
         header = new_header(msg_type, self._session.info.id)
-        self._replies[header["msg_id"]] = None
-        self._session.channel.send(Message(STATE, header, content=content))
-        self._until(lambda: self._replies[header["msg_id"]] is not None or not self._session.up)
+        with self._session.alone():
+            self._replies[header["msg_id"]] = None
+            self._session.channel.send(Message(STATE, header, content=content))
+            self._until(lambda: self._replies[header["msg_id"]] is not None or not self._session.up)
         reply = self._replies.pop(header["msg_id"])
         if reply is None:
             raise SessionLost("The container went away before it answered.")
@@ -88,13 +98,14 @@ class Pump:
         self._status.say(text)
 
     def drain(self) -> None:
-        """Serve what has arrived, and wait for nothing: between cells."""
-        while True:
-            try:
-                event = self._session.channel.events.get_nowait()
-            except queue.Empty:
-                return
-            self._dispatch(event)
+        """Serve what has arrived, and wait for nothing: between cells. Raises Conflict as `ask` does."""
+        with self._session.alone():
+            while True:
+                try:
+                    event = self._session.channel.events.get_nowait()
+                except queue.Empty:
+                    return
+                self._dispatch(event)
 
     def _serve_until_done(self, cell: _Running) -> Message:
         interrupts = 0
@@ -208,6 +219,8 @@ class Pump:
             self._cell.begun |= note.running is None or self._cell.msg_id in note.running
             why = f": {note.why.rstrip('.')}" if note.why else ""
             raise SessionLost(f"The container ended while the cell ran{why}. The next cell starts a fresh one.")
+        elif self._waits:  # it had gone before we asked, and nobody knew
+            self._session.channel.wake()
 
     def _refused(self, note: Refused) -> None:
         error: CellburstError = error_from(note.code, note.detail)

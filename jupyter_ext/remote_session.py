@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from jupyter_ext.file_book import FileBook
@@ -12,6 +14,7 @@ from jupyter_ext.handles import HandleTable
 from jupyter_ext.manifest import Manifest
 from jupyter_ext.notebook import is_history_name
 from kernel_bridge.capture.credentials_inside import credential_inside
+from kernel_bridge.capture.handle import Handle
 from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.randomness import RandomStates
 from kernel_bridge.capture.units import PackedUnit
@@ -20,6 +23,7 @@ from kernel_bridge.client.buffers import Buffers
 from kernel_bridge.client.channel import Channel
 from kernel_bridge.client.http import ControlPlane
 from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender
+from kernel_bridge.errors import Conflict
 from kernel_bridge.protocol.cells import FileRef
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.notes import PeerUp
@@ -67,6 +71,7 @@ class RemoteSession:
         self.stale_files: list[FileRef] = []  # of a folder that the notebook worked in before
         self.local_files = LocalFiles(info.spec.notebook.directory or ".")
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._served = threading.RLock()
 
     def _credential_in(self, unit: PackedUnit) -> str:
         """Say why a unit must not leave, or nothing; a name's own value was looked at when the cell was captured."""
@@ -76,6 +81,17 @@ class RemoteSession:
             if name not in self.allowed and name in self.namespace and not is_history_name(name)
         )
         return next((reason for reason in found if reason), "")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the one thread that serves what arrives; raises Conflict at once where another one does: a cell runs."""
+        if not self._served.acquire(blocking=False):
+            where = "in another thread or subshell of this notebook"
+            raise Conflict(f"A cell of this session runs {where}: wait for its end, or use `--session NAME`.")
+        try:
+            yield
+        finally:
+            self._served.release()
 
     @property
     def same_host(self) -> bool:
@@ -136,12 +152,22 @@ class RemoteSession:
             self.manifest.forget_handles()
             self.random.forget()
         if self.stream != note.stream:
-            if self.info.lost != self.told_lost:
-                self.notices.append(lost_line(self.info.lost))
+            lost = self.note_lost()
+            if lost and self.info.lost != self.told_lost:
+                self.notices.append(lost_line(lost))
             self.told_lost = {}
         self.stream = note.stream
         self.packages = note.packages
         self.enter_epoch(note.epoch)
+
+    def note_lost(self) -> dict[str, str]:
+        """Have handles know what did not survive the last sleep, and return it; not what this side has a value of."""
+        lost = {name: why for name, why in self.info.lost.items() if self._lived_there(name)}
+        self.references.mark_lost(self.info.id, lost)
+        return lost
+
+    def _lived_there(self, name: str) -> bool:
+        return type(self.namespace.get(name)) is Handle or name not in self.namespace
 
     def enter_epoch(self, epoch: str) -> bool:
         """Note which namespace answers; True when it is another than the one known so far, which is forgotten."""
@@ -189,5 +215,18 @@ class RemoteSession:
 
 def lost_line(lost: Mapping[str, str]) -> str:
     """Say what did not survive a hibernation, and why."""
-    told = (why if why.startswith(name) else f"{name}: {why}" for name, why in sorted(lost.items()))
-    return f"not kept while the session slept: {'; '.join(told)}"
+    return f"not kept while the session slept: {gone(lost)}"
+
+
+def gone(lost: Mapping[str, str]) -> str:
+    """Say of names whose values are gone why, and what to do."""
+    again = "run the cell that made it again" if len(lost) == 1 else "run the cells that made them again"
+    return f"{'; '.join(reasons(lost))}; {again}"
+
+
+def reasons(lost: Mapping[str, str]) -> list[str]:
+    """Say of each name why it is lost; many a reason begins with the name, and some are those of many names."""
+    names: dict[str, list[str]] = {}
+    for name, why in sorted(lost.items()):
+        names.setdefault(why, []).append(name)
+    return [why if why.startswith(said[0]) else f"{', '.join(said)}: {why}" for why, said in names.items()]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from jupyter_ext.remote_session import RemoteSession, lost_line
+from jupyter_ext.remote_session import RemoteSession, gone, lost_line, reasons
 from jupyter_ext.stake import AtStake
 from jupyter_ext.status import card_label, format_seconds
 from kernel_bridge.capture.handle import HandleInfo, format_bytes
@@ -35,8 +35,8 @@ def no_runtime_line(sessions: Iterable[RemoteSession]) -> str:
     return f"No runtime runs here: {what}."
 
 
-def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]:
-    """Say how one session stands."""
+def session_lines(info: SessionInfo, handles: Sequence[HandleInfo], lost: Mapping[str, str]) -> list[str]:
+    """Say how one session stands; `lost` is what handles stand for that is gone, by name with the reason."""
     name = f" ({info.spec.name})" if info.spec.name else ""
     card = card_label(info.card, info.card_count, simulated=info.simulated) if info.card else info.spec.gpu
     rate = f"{format_usd(info.rate_microusd_per_h)}/h, " if info.rate_microusd_per_h else ""
@@ -46,6 +46,8 @@ def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]
         lines.append(f"  remote values: {', '.join(describe(handle) for handle in handles)}")
     if info.kept_names:
         lines.append(f"  kept: {_kept(info)}: {', '.join(info.kept_names)}")
+    if lost:
+        lines.append(f"  gone: {gone(lost)}")
     if info.unsaved:
         lines.append(f"  cannot be saved, so it stays and costs on: {info.unsaved}")
     return lines
@@ -54,7 +56,7 @@ def session_lines(info: SessionInfo, handles: Sequence[HandleInfo]) -> list[str]
 def at_stake_lines(stake: AtStake) -> list[str]:
     """Say what a stop would lose now."""
     when = ", as of the last cell" if stake.busy else ""
-    said = [f"    {why if why.startswith(name) else f'{name}: {why}'}" for name, why in sorted(stake.lost.items())]
+    said = [f"    {reason}" for reason in reasons(stake.lost)]
     return [f"  cannot be saved{when}; lost at a stop or after the idle window:", *said] if said else []
 
 
@@ -95,5 +97,6 @@ def _state(info: SessionInfo) -> str:
     if info.state != "open":
         return f"{info.state}"
     if info.idle_since_s is not None:
-        return f"idle for {format_seconds(max(time.time() - info.idle_since_s, 0.0))}"
+        frozen = ", frozen" if info.frozen else ""
+        return f"idle for {format_seconds(max(time.time() - info.idle_since_s, 0.0))}{frozen}"
     return str(info.container_state or "no container")

@@ -89,13 +89,14 @@ class Sessions:
             notebook=facts(self.shell.user_ns, self._environment),
             image=self._image(options.image or chosen.image),
             gpu=options.gpu or chosen.gpu,
-            volumes=mounts(options.volumes or chosen.volumes, self.shell.user_ns),
+            volumes=mounts(options.volumes or chosen.volumes, self.shell.user_ns, options.model_cache),
             secrets=secret_names(options.secrets or chosen.secrets, self.shell.user_ns),
             cpu=options.cpu or chosen.cpu or 0.0,
             memory_bytes=options.memory_bytes or chosen.memory or 0,
             idle_after_s=options.idle_after_s or chosen.idle,
             network=options.network,
             name=options.session,
+            provider=options.provider,
         )
         return self._with_a_card_at_hand(asked) if asked.gpu == ANY else asked
 
@@ -123,6 +124,7 @@ class Sessions:
         made.notices += notices
         made.mirror.takes_data_only = self.takes_data_only
         self._open[_key(spec)] = made
+        self._desks.pop(info.id, None)  # one of before answers where another notebook has taken over
         return made
 
     def pump(self, session: RemoteSession, status: StatusLine, outputs: Outputs) -> Pump:
@@ -136,11 +138,11 @@ class Sessions:
     def after_cell(self, _result: object = None) -> None:
         """Show late output and answer requests of remote threads: between the notebook's cells."""
         for session in self:
-            session.mirror.stale()  # values that no name is bound to any more are let go of
-            if session.channel.events.empty():
-                continue
-            status = StatusLine(self.shell, enabled=False)
-            with suppress(CellburstError):  # the next cell on this session meets it, and says so
+            with suppress(CellburstError), session.alone():  # the next cell on this session meets it, and says so
+                session.mirror.stale()  # values that no name is bound to any more are let go of
+                if session.channel.events.empty():
+                    continue
+                status = StatusLine(self.shell, enabled=False)
                 self.pump(session, status, Outputs(self.shell, status)).drain()
 
     def fetch(self, info: HandleInfo) -> Any:

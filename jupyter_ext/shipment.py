@@ -46,6 +46,7 @@ class CellTerms:
     writeback_limit_bytes: int
     timeout_s: float | None = None
     number: int = 0
+    deferred_annotations: bool = False
 
 
 def export(session: RemoteSession, cell: CapturedCell) -> Export:
@@ -59,7 +60,7 @@ def export(session: RemoteSession, cell: CapturedCell) -> Export:
         for name in cell.names
         if name not in elsewhere and not session.manifest.holds_handle(name, session.namespace)
     ]
-    sure = session.mirror.export(names)
+    sure = session.mirror.export([*names, *_beside_handles(session, cell)])
     for refusal in sure.refusals:
         if refusal.held:
             session.mirror.drop(name for unit in sure.units for name in unit.names)
@@ -112,6 +113,7 @@ def pack(
         folders=_folders(session, cell),
         timeout_s=options.timeout_s or terms.timeout_s,
         number=terms.number,
+        deferred_annotations=terms.deferred_annotations,
         may_draw=cell.draws,
         shared_arena=session.same_host,
         data_only=session.mirror.takes_data_only,
@@ -144,6 +146,13 @@ def foreign_handles(session: RemoteSession, cell: CapturedCell) -> dict[str, Han
 def _unlisted(cell: CapturedCell, exported: Export) -> tuple[str, ...]:
     refused = {name for refusal in exported.refusals for name in refusal.names}
     return tuple(sorted(refused | cell.visible.difference(cell.names, cell.perhaps)))
+
+
+def _beside_handles(session: RemoteSession, cell: CapturedCell) -> list[str]:
+    """Return the names that share something with a value behind a handle that the cell names."""
+    manifest, held = session.manifest, session.mirror.shared_names()
+    handles = (name for name in cell.names if manifest.holds_handle(name, session.namespace))
+    return [name for handle in handles for name in manifest.beside(handle) if name in held]
 
 
 def _may_change(session: RemoteSession, cell: CapturedCell, exported: Export) -> tuple[str, ...]:

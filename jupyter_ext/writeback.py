@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from IPython import get_ipython
 
-from jupyter_ext import arrivals
+from jupyter_ext import arrivals, conflicts
 from jupyter_ext.data_only import harmless_reply
 from jupyter_ext.handles import handle_info_of
 from jupyter_ext.remote_session import RemoteSession
 from jupyter_ext.shipment import size_of
 from kernel_bridge.capture.finalizers import has_finalizer, hush_last
-from kernel_bridge.codecs.pickler import unpack
-from kernel_bridge.codecs.plain_data import unpack_data
+from kernel_bridge.capture.units import ReceivedUnit
 from kernel_bridge.codecs.wire_units import unpack_unit
 from kernel_bridge.errors import CellburstError
 from kernel_bridge.protocol.blobs import UnitHead
@@ -83,9 +82,7 @@ def keep_output(shell: Any, value: Any) -> None:
 
 def value_of(session: RemoteSession, head: UnitHead, inline: Sequence[Buffer]) -> Any:
     """Return the value of a unit that is bound to no name here; raises what unpickling raises."""
-    unit = unpack_unit(head, inline, session.receiver())
-    rebuild = unpack_data if session.mirror.takes_data_only else unpack
-    values = rebuild(unit.pickle, unit.buffers, session.namespace, session.references)[0]
+    values = session.mirror.rebuild(unpack_unit(head, inline, session.receiver()))[0]
     return next(iter(values.values()))
 
 
@@ -102,6 +99,11 @@ def _accept_units(
             units.append(unpack_unit(head, inline, session.receiver()))
         except (CellburstError, OSError) as error:
             home.notices.append(f"{', '.join(head.names)} did not come home: {error}")
+    contested = conflicts.contested(session.mirror, units)
+    for unit in units if contested else ():
+        if not contested.isdisjoint(unit.names):
+            _set_beside(session, unit, contested, home)
+    units = [unit for unit in units if contested.isdisjoint(unit.names)]
     names = [name for unit in units for name in unit.names]
     newer = {name: namespace.get(name, _NOTHING) for name in names if _changed_here(name, namespace, before)}
     report = session.mirror.accept(units)
@@ -127,14 +129,36 @@ def _let_history_follow(namespace: Mapping[str, Any], before: Mapping[str, Any],
             setattr(hook, name, namespace[name])
 
 
+def _set_beside(session: RemoteSession, unit: ReceivedUnit, contested: frozenset[str], home: Homecoming) -> None:
+    """Bind what a cell made of values that were changed in place here meanwhile under names of their own."""
+    try:
+        values = session.mirror.rebuild(unit)[0]
+    except Exception as error:  # noqa: BLE001 - unpickling runs any code
+        home.notices.append(f"{', '.join(unit.names)} did not come home: {type(error).__name__}: {error}")
+        return
+    for name, value in zip(unit.names, values.values(), strict=True):
+        session.namespace[_remote_name(name) if name in contested else name] = value
+        if name in contested:
+            home.notices.append(_both_changed(name))
+    session.mirror.drop(unit.names)
+
+
+def _remote_name(name: str) -> str:
+    return f"{name}__remote"
+
+
+def _both_changed(name: str) -> str:
+    return f"{name} changed here too while the cell ran: the remote value is {_remote_name(name)}."
+
+
 def _keep_both(session: RemoteSession, name: str, value: Any, home: Homecoming) -> None:
     remote = session.namespace.pop(name, _NOTHING)
     if value is not _NOTHING:
         session.namespace[name] = value
     session.mirror.drop([name])
     if remote is not _NOTHING:
-        session.namespace[f"{name}__remote"] = remote
-        home.notices.append(f"{name} changed here too while the cell ran: the remote value is {name}__remote.")
+        session.namespace[_remote_name(name)] = remote
+        home.notices.append(_both_changed(name))
 
 
 def _delete(session: RemoteSession, name: str, before: Mapping[str, Any], home: Homecoming) -> None:
@@ -142,7 +166,7 @@ def _delete(session: RemoteSession, name: str, before: Mapping[str, Any], home: 
         home.notices.append(f"{name} was deleted remotely but changed here while the cell ran: kept.")
     else:
         session.namespace.pop(name, None)
-    session.mirror.drop([name])
+    session.mirror.retire([name])
 
 
 def _bind_handle(session: RemoteSession, head: HandleHead, before: Mapping[str, Any], home: Homecoming) -> None:
@@ -152,11 +176,11 @@ def _bind_handle(session: RemoteSession, head: HandleHead, before: Mapping[str, 
         home.value, home.has_value = handle, True
         return
     if _changed_here(name, session.namespace, before):
-        name = f"{name}__remote"
-        home.notices.append(f"{head.name} changed here too while the cell ran: the remote value is {name}.")
+        name = _remote_name(name)
+        home.notices.append(_both_changed(head.name))
     session.namespace[name] = handle
     session.mirror.drop([name])
-    session.manifest.bind_handle(name, handle)
+    session.manifest.bind_handle(name, handle, head.beside)
 
 
 def _import_parts(session: RemoteSession, reply: CellReply, imports: Iterable[str]) -> None:
@@ -180,7 +204,7 @@ def _take_random_states(session: RemoteSession) -> None:
 def _take_result(session: RemoteSession, reply: CellReply, home: Homecoming) -> None:
     value = session.namespace.pop(RESULT_NAME, _NOTHING)
     if value is not _NOTHING:
-        session.mirror.drop([RESULT_NAME])
+        session.mirror.retire([RESULT_NAME])
     if reply.result == "unit" and value is not _NOTHING:
         home.value, home.has_value = value, True
 
@@ -189,7 +213,7 @@ def _take_exception(session: RemoteSession, reply: CellReply, home: Homecoming) 
     for name in reply.exception.names if reply.exception is not None else ():
         if isinstance(session.namespace.get(name), BaseException) and name.startswith(_PRIVATE):
             home.exception = session.namespace.pop(name)
-            session.mirror.drop([name])
+            session.mirror.retire([name])
 
 
 def _let_copies_go(session: RemoteSession, reply: CellReply, before: dict[str, Any]) -> None:

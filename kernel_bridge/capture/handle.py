@@ -52,11 +52,12 @@ class Handle:
     It shows what it stands for and fetches it on demand; any other use raises RemoteValueError.
     """
 
-    __slots__ = ("__weakref__", "_fetch", "_info")
+    __slots__ = ("__weakref__", "_fetch", "_info", "_lost")
 
     def __init__(self, info: HandleInfo, fetch: Fetch) -> None:
         object.__setattr__(self, "_info", info)
         object.__setattr__(self, "_fetch", fetch)
+        object.__setattr__(self, "_lost", "")
 
     def fetch(self) -> Any:
         """Bring the value home and return it."""
@@ -69,8 +70,10 @@ class Handle:
 
     def __repr__(self) -> str:
         info = handle_info(self)
-        details = [info.type, f"shape {info.shape}" if info.shape else "", info.dtype or "", info.size_and_place]
-        return f"<{info.name}: {', '.join(part for part in [*details, 'remote'] if part)}>"
+        lost = why_lost(self)
+        where = f"lost: {lost}" if lost else ", ".join(part for part in (info.size_and_place, "remote") if part)
+        details = [info.type, f"shape {info.shape}" if info.shape else "", info.dtype or "", where]
+        return f"<{info.name}: {', '.join(part for part in details if part)}>"
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"
@@ -96,6 +99,17 @@ def handle_info(handle: Handle) -> HandleInfo:
     """Return what a handle stands for."""
     info: HandleInfo = object.__getattribute__(handle, "_info")
     return info
+
+
+def mark_lost(handle: Handle, why: str) -> None:
+    """Have a handle say that its value is gone; `why` is empty where it is not after all."""
+    object.__setattr__(handle, "_lost", why)
+
+
+def why_lost(handle: Handle) -> str:
+    """Return why the value of a handle is gone; empty where it is not known to be."""
+    why: str = object.__getattribute__(handle, "_lost")
+    return why
 
 
 def describe(value: object, *, name: str, session: str, key: str, reason: str) -> HandleInfo:
@@ -136,6 +150,8 @@ def refuse(handle: Handle) -> NoReturn:
     Raises RemoteValueError, always.
     """
     info = handle_info(handle)
+    if why := why_lost(handle):
+        raise RemoteValueError(f"{info.name} is lost ({why}); run the cell that made it again")
     where = f" ({info.size_and_place})" if info.size_and_place else ""
     raise RemoteValueError(f"{info.name}{where} lives remotely; {info.name}.fetch() or use it in a %%gpu cell")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import BuiltinMethodType, MethodType
@@ -92,6 +94,9 @@ class Update:
         if kind is MethodType:
             owner, function = self.resolve(value.__self__), self.resolve(value.__func__)
             return value if owner is value.__self__ and function is value.__func__ else MethodType(function, owner)
+        if kind is weakref.ref:
+            target = self.resolve(value())
+            return value if target is value() else weakref.ref(target, value.__callback__)
         if kind is BuiltinMethodType:
             owner = self.resolve(value.__self__)
             return value if owner is value.__self__ else getattr(owner, value.__name__)
@@ -112,7 +117,7 @@ class Update:
             ):
                 found = old
             else:
-                found = value if all(map(_is, items, value)) else make(items)
+                found = value if all(map(operator.is_, items, value)) else make(items)
             self._resolved[id(value)] = found
         return found
 
@@ -191,10 +196,6 @@ class Update:
             self._targets[id(value)] = made
             self._new[id(value)] = value
         return whole
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _is_same(one: object, other: object) -> bool:

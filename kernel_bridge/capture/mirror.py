@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from kernel_bridge.capture.covariables import components
 from kernel_bridge.capture.finalizers import has_finalizer, hush, hush_last
-from kernel_bridge.capture.identities import Anchor, Identities, anchor
+from kernel_bridge.capture.identities import Identities
 from kernel_bridge.capture.inplace import Update
 from kernel_bridge.capture.packing import Packing, Pickled, why_not_here
 from kernel_bridge.capture.references import ReferenceTable
+from kernel_bridge.capture.shares import GONE, SCALARS, Shared, Shares
 from kernel_bridge.capture.units import AcceptReport, Export, ExportDraft, PackedUnit, ReceivedUnit, Refusal, TooLarge
 from kernel_bridge.capture.walk import Survey, survey
+from kernel_bridge.codecs.absent import raised_in
 from kernel_bridge.codecs.arrays import Memory
 from kernel_bridge.codecs.diagnose import diagnose
 from kernel_bridge.codecs.guard import OverLimit
@@ -26,20 +27,6 @@ from kernel_bridge.codecs.pickler import pack, unpack
 from kernel_bridge.codecs.plain_data import pack_data, unpack_data
 from kernel_bridge.codecs.strings import remembered
 from kernel_bridge.errors import CannotTravel, NotFound
-
-# Compared by value instead of being pickled again; floats are not among them because 0.0 == -0.0.
-_SCALARS: Final = frozenset({int, str, bytes, bool, type(None)})
-
-
-@dataclass(slots=True)
-class _Shared:
-    """A unit as it was last exchanged."""
-
-    names: tuple[str, ...]
-    fingerprint: str | None  # None: what the other side holds is out of date
-    ids: frozenset[int]
-    tokens: array[int]
-    anchors: dict[str, Anchor]
 
 
 class Mirror:
@@ -63,7 +50,7 @@ class Mirror:
         self._why_not = why_not
         self._identities = identities or Identities()
         self._packing = Packing(namespace, references, self._identities)
-        self._shared: dict[str, _Shared] = {}
+        self._shares = Shares(namespace, self._identities)
         self.sends_data_only = False  # the other side takes plain data, and nothing that could run code
         self.takes_data_only = False
 
@@ -77,8 +64,10 @@ class Mirror:
 
         Names that share changeable objects with them, and that the other side holds, come along.
         """
+        asked = dict.fromkeys(names)
         with self._identities.held():
-            return self._export(names, limit_bytes)
+            self._part(asked)
+            return self._export(asked, limit_bytes)
 
     def accept(self, units: Iterable[ReceivedUnit]) -> AcceptReport:
         """Bind what arrived, into the objects that are here already where they can take it.
@@ -95,12 +84,18 @@ class Mirror:
                         updated = self._accept_unit(unit)
                 except BaseException as error:  # noqa: BLE001 - unpickling runs any code; one bad unit must not lose the others
                     _let_interrupts_pass(error)
-                    lost, needs = isinstance(error, NotFound), str(getattr(error, "module", ""))
-                    failures.append(Refusal(unit.names, why_not_here(error), lost=lost, needs=needs))
+                    lost, needs = isinstance(error, NotFound), str(getattr(error, "module", "") or raised_in(error))
+                    why = why_not_here(error, in_container=self._references.in_container)
+                    failures.append(Refusal(unit.names, why, lost=lost, needs=needs))
                     continue
                 in_place += [name for name in unit.names if name in updated]
                 bound += [name for name in unit.names if name not in updated]
         return AcceptReport(tuple(bound), tuple(in_place), tuple(failures))
+
+    def rebuild(self, unit: ReceivedUnit) -> Any:
+        """Unpickle what arrived, by name and in a tuple with its bookkeeping; raises what unpickling raises."""
+        read = unpack_data if self.takes_data_only else unpack
+        return read(unit.pickle, unit.buffers, self._namespace, self._references)
 
     def held(self) -> AbstractContextManager[None]:
         """Go on knowing every object that was exchanged, for values that arrive one after another."""
@@ -108,12 +103,21 @@ class Mirror:
 
     def is_current(self, name: str) -> bool:
         """Whether the other side was given this name's value and it is still bound to the same object."""
-        shared = self._shared.get(name)
-        return shared is not None and shared.fingerprint is not None and self._is_anchored(name, shared)
+        unit = self._shares.get(name)
+        return unit is not None and unit.fingerprint is not None and self._shares.is_anchored(name, unit)
+
+    def changed(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of these names whose values were changed in place since they were exchanged; sends nothing."""
+        asked = frozenset(names)
+        units = self._shares.units_of(name for name in asked if self.is_current(name))
+        # Of a unit that comes back in part, names were bound anew over there: the rest is not what it brings.
+        whole = [unit for unit in units if asked.issuperset(unit.names)]
+        with self._identities.held():
+            return frozenset(name for unit in whole if self._differs(unit) for name in unit.names)
 
     def shared_names(self) -> frozenset[str]:
         """Return the names the other side holds, up to date or not."""
-        return frozenset(self._shared)
+        return frozenset(self._shares)
 
     def stale(self) -> frozenset[str]:
         """Return the shared names that are now bound to another object or to none.
@@ -121,19 +125,19 @@ class Mirror:
         Values no name is bound to any more are let go of, so call it after each local cell; not between a cell and
         the export of what it changed, because an object let go of is no longer known for the same if it turns up there.
         """
-        found = frozenset(name for name, shared in self._shared.items() if not self._is_anchored(name, shared))
-        for name in found:
-            self._shared[name].anchors[name] = _gone
-        for shared in {id(self._shared[name]): self._shared[name] for name in found}.values():
-            if found.issuperset(shared.names) and shared.tokens:
-                self._identities.release(shared.tokens)
-                shared.tokens, shared.ids, shared.fingerprint = array("Q"), frozenset(), None
-        return found
+        return self._shares.stale()
+
+    def ids_inside(self, value: object) -> frozenset[int]:
+        """Return the identities of what can change inside a value, also inside one that stays here."""
+        return frozenset(survey(value, self._namespace, ReferenceTable()).ids)
+
+    def names_touching(self, ids: frozenset[int]) -> tuple[str, ...]:
+        """Return the shared names whose units hold any of these, in order."""
+        return tuple(sorted(name for unit in self._shares.touching(ids) for name in unit.names))
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget that the other side holds these names; they are sent whole when they are next exported."""
-        for name in names:
-            self._remove(name)
+        self._shares.replace(names)
 
     def retire(self, names: Iterable[str]) -> None:
         """Take note that the other side has these names no more; what shared a unit with them stays as exchanged.
@@ -141,9 +145,9 @@ class Mirror:
         Call it between cells, while this side's values are what was last exchanged.
         """
         gone = frozenset(names)
-        for unit in {id(self._shared[name]): self._shared[name] for name in gone if name in self._shared}.values():
+        for unit in self._shares.units_of(gone):
             was_current, tokens = unit.fingerprint is not None, unit.tokens
-            left = tuple(name for name in unit.names if name not in gone and self._is_anchored(name, unit))
+            left = tuple(name for name in unit.names if name not in gone and self._shares.is_anchored(name, unit))
             self._identities.retain(tokens)
             self.drop(gone.intersection(unit.names))
             if was_current and left:
@@ -152,17 +156,17 @@ class Mirror:
 
     def clear(self) -> None:
         """Forget everything, as for an other side that starts anew."""
-        self._shared.clear()
         self._identities = Identities()
+        self._shares = Shares(self._namespace, self._identities)
         self._packing = Packing(self._namespace, self._references, self._identities)
 
     def _export(self, names: Iterable[str], limit_bytes: int | None) -> Export:
         draft = ExportDraft()
         surveys: dict[str, Survey] = {}
-        for name in dict.fromkeys(names):
+        for name in names:
             if name not in self._namespace:
                 continue
-            if self._is_same_scalar(name):
+            if self._shares.is_same_scalar(name):
                 draft.unchanged.append(name)
             else:
                 self._survey_into(surveys, name, draft)
@@ -178,6 +182,18 @@ class Mirror:
                 self._export_group(group, surveys, limit_bytes, draft)
         return draft.finished()
 
+    def _part(self, asked: Collection[str]) -> None:
+        """Part names bound anew from what shared a unit with them, where that is not asked for: nothing reached it.
+
+        It would be sent with them, over what the other side may have made of its own since.
+        """
+        for name in asked:
+            unit = self._shares.get(name)
+            if unit is not None and len(unit.names) > 1 and not self._shares.is_anchored(name, unit):
+                rest = [other for other in unit.names if other != name and self._shares.is_anchored(other, unit)]
+                if rest and not any(other in asked for other in rest):
+                    self.retire([name])
+
     def _survey_into(self, surveys: dict[str, Survey], name: str, draft: ExportDraft) -> None:
         try:
             surveys[name] = self._survey(name)
@@ -188,29 +204,13 @@ class Mirror:
     def _survey(self, name: str) -> Survey:
         return survey(self._namespace[name], self._namespace, self._references)
 
-    def _is_anchored(self, name: str, shared: _Shared) -> bool:
-        held = shared.anchors.get(name, _gone)()
-        return held is not _GONE and name in self._namespace and self._namespace[name] is held
-
-    def _is_same_scalar(self, name: str) -> bool:
-        shared = self._shared.get(name)
-        if shared is None or shared.fingerprint is None:
-            return False
-        value, held = self._namespace[name], shared.anchors.get(name, _gone)()
-        kind = type(value)
-        if kind is ModuleType or kind is float:
-            return value is held
-        return kind in _SCALARS and type(held) is kind and bool(value == held)
-
     def _add_relatives(self, surveys: dict[str, Survey], draft: ExportDraft) -> None:
         """Survey the shared names whose units touched what the surveyed names reach, until there are no more."""
         fresh = list(surveys)
         while fresh:
             reached = set().union(*(surveys[name].ids for name in fresh))
-            related = {name for name in fresh if name in self._shared}
-            units = {id(self._shared[name]): self._shared[name] for name in related}
-            units |= {id(unit): unit for unit in self._shared.values() if not unit.ids.isdisjoint(reached)}
-            found = chain.from_iterable(unit.names for unit in units.values())
+            units = [*self._shares.units_of(fresh), *self._shares.touching(reached)]
+            found = chain.from_iterable(unit.names for unit in units)
             fresh = [name for name in dict.fromkeys(found) if name not in surveys and name in self._namespace]
             for name in fresh:
                 self._survey_into(surveys, name, draft)
@@ -218,13 +218,14 @@ class Mirror:
 
     def _bound_together(self, wanted: set[str], groups: list[tuple[str, ...]]) -> set[str]:
         found = {name for group in groups if not wanted.isdisjoint(group) for name in group}
-        units = [self._shared[name] for name in found if name in self._shared]
-        return found | {name for unit in units for name in unit.names if self._is_anchored(name, unit)}
+        return found | {
+            name for unit in self._shares.units_of(found) for name in unit.names if self._shares.is_anchored(name, unit)
+        }
 
     def _export_group(
         self, names: tuple[str, ...], surveys: dict[str, Survey], limit_bytes: int | None, draft: ExportDraft
     ) -> None:
-        known = self._known(names)
+        known = self._shares.whole(names)
         size_bytes = sum(surveys[name].size_bytes for name in names)
         if known is None and limit_bytes is not None and size_bytes > limit_bytes:
             draft.too_large.append(TooLarge(names, size_bytes))
@@ -246,7 +247,8 @@ class Mirror:
             self._identities.sweep(pickled.tokens)
         else:
             draft.units.append(pickled.unit)
-            self._record(names, surveys, pickled.tokens, pickled.fingerprint)
+            # In the order it was pickled in, which is that of the unit it replaces.
+            self._shares.record(pickled.unit.names, surveys, pickled.tokens, pickled.fingerprint)
 
     def _export_without_refused(
         self,
@@ -277,7 +279,7 @@ class Mirror:
                 refused[name] = error
         return refused
 
-    def _fit_to_leave(self, pickled: Pickled, known: _Shared | None, surveys: dict[str, Survey]) -> Pickled:
+    def _fit_to_leave(self, pickled: Pickled, known: Shared | None, surveys: dict[str, Survey]) -> Pickled:
         """Return a unit as it may leave, raise _HeldBack or NotData; the other side may have what it sent itself."""
         if known is not None and known.fingerprint == pickled.fingerprint:
             return pickled
@@ -300,10 +302,6 @@ class Mirror:
     def _stays(self, value: object) -> bool:
         return self._references.refer(value) is not None
 
-    def _known(self, names: tuple[str, ...]) -> _Shared | None:
-        shared = self._shared.get(names[0])
-        return shared if shared is not None and frozenset(shared.names) == frozenset(names) else None
-
     def _pickle(
         self,
         names: tuple[str, ...],
@@ -311,13 +309,23 @@ class Mirror:
         digests: KnownDigests | None = None,
         most_bytes: int = 0,
     ) -> Pickled:
-        known = self._known(names)
+        known = self._shares.whole(names)
         ordered = names if known is None else known.names
         return self._packing.pickle(ordered, surveys, digests or KnownDigests(), most_bytes)
 
+    def _differs(self, unit: Shared) -> bool:
+        if not all(self._shares.is_anchored(name, unit) for name in unit.names):
+            return False  # what is bound anew is noticed by that
+        try:
+            pickled = self._pickle(unit.names, {name: self._survey(name) for name in unit.names})
+        except BaseException as error:  # noqa: BLE001 - a value's own reduction, or a thread that changes it just now
+            _let_interrupts_pass(error)
+            return True
+        self._identities.sweep(pickled.tokens)
+        return pickled.fingerprint != unit.fingerprint
+
     def _accept_unit(self, unit: ReceivedUnit) -> set[str]:
-        rebuild = unpack_data if self.takes_data_only else unpack
-        found, tracked, numbers = rebuild(unit.pickle, unit.buffers, self._namespace, self._references)
+        found, tracked, numbers = self.rebuild(unit)
         values = dict(zip(unit.names, found.values(), strict=True))  # it may go by another name here than there
         tokens = array("Q", numbers)
         digests = KnownDigests()
@@ -342,8 +350,8 @@ class Mirror:
         """Bind names; return those that stayed bound to the same object."""
         same = set()
         for name, value in values.items():
-            old = self._namespace.get(name, _GONE)
-            if old is value or (type(old) is type(value) and type(value) in _SCALARS and old == value):
+            old = self._namespace.get(name, GONE)
+            if old is value or (type(old) is type(value) and type(value) in SCALARS and old == value):
                 same.add(name)
             else:
                 self._namespace[name] = value
@@ -358,44 +366,18 @@ class Mirror:
             new = replaced.get(id(value), value)
             if new is not value:
                 self._namespace[name] = new
-                self._remove(name)
+                self._shares.remove(name)
 
     def _record_accepted(self, names: tuple[str, ...], tokens: array[int], digests: KnownDigests) -> None:
         surveys = {name: self._survey(name) for name in names}
-        self._replace(names)
+        self._shares.replace(names)
         try:
             pickled = self._pickle(names, surveys, digests)
         except BaseException as error:  # noqa: BLE001 - it came in but would not go out again: it is never "unchanged"
             _let_interrupts_pass(error)
-            self._record(names, surveys, tokens, None)
+            self._shares.record(names, surveys, tokens, None)
         else:
-            self._record(names, surveys, pickled.tokens, pickled.fingerprint)
-
-    def _record(self, names: tuple[str, ...], surveys: dict[str, Survey], tokens: array[int], mark: str | None) -> None:
-        self._identities.retain(tokens)
-        self._replace(names)
-        ids = frozenset().union(*(surveys[name].ids for name in names))
-        anchors = {name: anchor(self._namespace[name]) for name in names}
-        shared = _Shared(names, mark, ids, tokens, anchors)
-        self._shared |= dict.fromkeys(names, shared)
-
-    def _replace(self, names: Iterable[str]) -> None:
-        """Take names out of their units; what is left of a unit stays known but counts as out of date."""
-        for name in names:
-            shared = self._shared.get(name)
-            if shared is not None:
-                self._remove(name)
-                shared.fingerprint = None
-
-    def _remove(self, name: str) -> None:
-        shared = self._shared.pop(name, None)
-        if shared is None:
-            return
-        shared.names = tuple(other for other in shared.names if other != name)
-        shared.anchors.pop(name, None)
-        shared.fingerprint = None
-        if not shared.names:
-            self._identities.release(shared.tokens)
+            self._shares.record(names, surveys, pickled.tokens, pickled.fingerprint)
 
 
 def _let_interrupts_pass(error: BaseException) -> None:
@@ -406,14 +388,3 @@ def _let_interrupts_pass(error: BaseException) -> None:
 
 class _HeldBack(CannotTravel):
     """A unit could travel and must not."""
-
-
-class _Gone:
-    """What an anchor gives for a name that is bound to nothing it was bound to."""
-
-
-_GONE: Final = _Gone()
-
-
-def _gone() -> object:
-    return _GONE

@@ -13,6 +13,7 @@ from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import PackedUnit
 from kernel_bridge.capture.walk import Survey
 from kernel_bridge.codecs import arrays, tensors
+from kernel_bridge.codecs.absent import installed_version, lacking, raised_in
 from kernel_bridge.codecs.hashing import KnownDigests, fingerprint
 from kernel_bridge.codecs.pickler import pack
 from kernel_bridge.codecs.plain_data import pack_data
@@ -40,9 +41,7 @@ class Packing:
         self, names: tuple[str, ...], surveys: Mapping[str, Survey], digests: KnownDigests, most_bytes: int = 0
     ) -> Pickled:
         """Pickle names as one unit; raises whatever their values' reductions raise, OverLimit above `most_bytes`."""
-        tracked = list({id(value): value for name in names for value in surveys[name].tracked}.values())
-        tokens = array("Q", map(self._identities.token_of, tracked))
-        values = {name: self._namespace[name] for name in names}
+        values, tracked, tokens = self._content(names, surveys)
         memory = _memory(names, surveys)
         memory.tracked = tracked
         try:
@@ -58,20 +57,28 @@ class Packing:
 
     def as_data(self, unit: PackedUnit, surveys: Mapping[str, Survey]) -> PackedUnit:
         """Return a unit pickled as plain data, for a side that takes nothing else; raises CannotTravel for more."""
-        tracked = list({id(value): value for name in unit.names for value in surveys[name].tracked}.values())
-        tokens = array("Q", map(self._identities.token_of, tracked))
-        values = {name: self._namespace[name] for name in unit.names}
+        values, tracked, tokens = self._content(unit.names, surveys)
         packed = pack_data((values, tracked, tokens.tobytes()), self._namespace, self._references)
         return replace(unit, pickle=packed.pickle, buffers=packed.buffers, digests=())
 
+    def _content(
+        self, names: tuple[str, ...], surveys: Mapping[str, Survey]
+    ) -> tuple[dict[str, Any], list[Any], array[int]]:
+        """Return what a unit's pickle holds: the values by name, their changeable objects, and the numbers of these."""
+        tracked = list({id(value): value for name in names for value in surveys[name].tracked}.values())
+        tokens = array("Q", map(self._identities.token_of, tracked))
+        return {name: self._namespace[name] for name in names}, tracked, tokens
 
-def why_not_here(error: BaseException) -> str:
+
+def why_not_here(error: BaseException, *, in_container: bool) -> str:
     """Say why a unit could not be unpickled on this side."""
     if isinstance(error, ModuleNotFoundError):
-        return f"it needs the package {error.name}, which is not installed on this side; add it to the image"
+        return lacking(str(error.name), in_container=in_container)
     if isinstance(error, NotFound | CannotTravel):
         return str(error)
-    return f"it could not be rebuilt on this side: {type(error).__name__}: {error}"
+    version = installed_version(raised_in(error).partition(".")[0])
+    where = f" in {version}" if version else ""
+    return f"rebuilding it raised {type(error).__name__}{where}: {error}".rstrip(".")
 
 
 def _memory(names: tuple[str, ...], surveys: Mapping[str, Survey]) -> arrays.Memory:

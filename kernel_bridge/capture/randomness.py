@@ -12,7 +12,7 @@ from kernel_bridge.capture.settings import SETTINGS
 
 State = tuple[Any, ...]  # of numbers and bytes: cheap to compare, and plain data
 
-_DRAWING: Final = frozenset({"random", "statistics", "decimal", "warnings"})  # of the standard library
+DRAWING: Final = frozenset({"random", "statistics", "decimal", "warnings"})  # they have a state, or use one that has
 
 
 class RandomStates:
@@ -50,7 +50,7 @@ class RandomStates:
 def may_draw(modules: Iterable[str]) -> bool:
     """Whether code that uses these modules may draw: `random` and what stands on it, and any package."""
     roots = {module.partition(".")[0] for module in modules}
-    return not roots.isdisjoint(_DRAWING) or not roots <= sys.stdlib_module_names
+    return not roots.isdisjoint(DRAWING) or not roots <= sys.stdlib_module_names
 
 
 def module_of(label: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from kernel_bridge.capture import walk
 from kernel_bridge.capture.analysis import SHELL_NAMES
 from kernel_bridge.capture.handle import Handle
+from kernel_bridge.capture.randomness import DRAWING
 from kernel_bridge.capture.walk import Kind
 from kernel_bridge.codecs.functions import is_made_by_library, is_notebook_function
 
@@ -29,7 +30,7 @@ _NAMING: Final = frozenset(
 _PART: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _OURS: Final = frozenset({"builtins", "__main__", "kernel_bridge", "jupyter_ext", "cellburst"})
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
-_STANDARD: Final = (sys.stdlib_module_names | _OURS) - {"random"}  # that one has a state which goes along
+_STANDARD: Final = (sys.stdlib_module_names | _OURS) - DRAWING  # these have a state which goes along
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class ReferenceTable:
         self._handles: WeakValueDictionary[tuple[str, str], Handle] = WeakValueDictionary()
         self._plain = 0
 
+    @property
+    def in_container(self) -> bool:
+        """Whether this side is a session's container; else it is the notebook."""
+        return bool(self._session)
+
     def keep(self, value: object, key: str, *, name: str = "", reason: str = "") -> HandleRef:
         """Let a value stay here: from now on it travels as a handle, until it is released."""
         if key in self._kept:
@@ -72,15 +77,15 @@ class ReferenceTable:
                 del self._by_id[id(value)]
         self._count_plain()
 
-    def resolve(self, key: str) -> object:
-        """Return a kept value.
+    def resolve(self, key: str, name: str = "") -> object:
+        """Return a kept value; `name` is what messages call it.
 
         Raises NotFound when nothing is kept under that key.
         """
         try:
             return self._kept[key][0]
         except KeyError:
-            raise NotFound(f"this session no longer holds {key}; run the cell that made it again") from None
+            raise NotFound(f"this session no longer holds {name or key}; run the cell that made it again") from None
 
     def kept(self) -> dict[str, HandleInfo]:
         """Return what is kept here, by key."""
@@ -117,7 +122,7 @@ class ReferenceTable:
             raise NotFound(f"a reference of kind {kind} is not known here; both sides need the same version")
         info = HandleInfo.from_wire(details)
         if info.session == self._session and (self._session or info.key in self._kept):
-            return self.resolve(info.key)
+            return self.resolve(info.key, info.name)
         if self._foreign is not None:
             return self._foreign(info)
         return self.handle(info)

@@ -11,7 +11,7 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 State = tuple[Any, ...]  # plain data, cheap to compare
@@ -22,6 +22,46 @@ _PYTHONS_OWN: Final = frozenset({DeprecationWarning, PendingDeprecationWarning, 
 _RC_STAYS: Final = re.compile(r"backend|interactive\Z|toolbar\Z|savefig\.directory|webagg|tk\.|macosx|date\.epoch")
 _DECIMAL: Final = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _CYCLER: Final = "cycler"
+_PLAIN: Final = (str, int, float, tuple, list)
+
+
+def set_numpy(errors: Mapping[str, Any], printing: Mapping[str, Any]) -> None:
+    """Set what numpy does about errors and how it prints; options of another release are left out."""
+    np: Any = sys.modules["numpy"]
+    np.seterr(**errors)
+    known = np.get_printoptions()
+    np.set_printoptions(**{name: value for name, value in printing.items() if name in known})
+
+
+def leaves(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the options of a tree such as pandas has, each by its dotted name."""
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def set_pandas(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Set the options of pandas that are otherwise `now`; what this release does not know is left out."""
+    pd: Any = sys.modules["pandas"]
+    for name, value in wanted.items():
+        if name in now and now[name] != value:
+            pd.set_option(name, value)
+
+
+def changed_rc() -> dict[str, Any]:
+    """Return the rcParams of matplotlib that are not as it has them by itself."""
+    matplotlib: Any = sys.modules["matplotlib"]
+    usual = matplotlib.rcParamsDefault
+    # As a plain dict: reading the backend would choose one.
+    return {name: value for name, value in dict.items(matplotlib.rcParams) if dict.get(usual, name) != value}
+
+
+def set_filters(filters: Sequence[Any]) -> None:
+    """Put these in the place of the filters of `warnings`."""
+    warnings.filters[:] = filters  # type: ignore[index]
+    getattr(warnings, "_filters_mutated", lambda: None)()
 
 
 def _take_numpy() -> State:
@@ -32,39 +72,21 @@ def _take_numpy() -> State:
 
 
 def _put_numpy(state: State) -> None:
-    np: Any = sys.modules["numpy"]
-    errors, printing = state
-    np.seterr(**errors)
-    known = np.get_printoptions()
-    np.set_printoptions(**{name: value for name, value in printing.items() if name in known})
+    set_numpy(*state)
 
 
 def _take_pandas() -> State:
-    return (dict(_leaves(sys.modules["pandas"].options.d)),)
+    found = leaves(sys.modules["pandas"].options.d)
+    return ({name: value for name, value in found if value is None or isinstance(value, _PLAIN)},)
 
 
 def _put_pandas(state: State) -> None:
-    pd: Any = sys.modules["pandas"]
-    now = dict(_leaves(pd.options.d))
-    for name, value in state[0].items():
-        if name in now and now[name] != value:
-            pd.set_option(name, value)
-
-
-def _leaves(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in options.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
-        elif value is None or isinstance(value, str | int | float | tuple | list):
-            yield f"{above}{name}", value
+    (now,) = _take_pandas()
+    set_pandas(state[0], now)
 
 
 def _take_matplotlib() -> State:
-    matplotlib: Any = sys.modules["matplotlib"]
-    usual = matplotlib.rcParamsDefault
-    # As a plain dict: reading the backend would choose one.
-    found = [(name, value) for name, value in dict.items(matplotlib.rcParams) if dict.get(usual, name) != value]
-    return ({name: _plain(value) for name, value in found if not _RC_STAYS.match(name)},)
+    return ({name: _plain(value) for name, value in changed_rc().items() if not _RC_STAYS.match(name)},)
 
 
 def _put_matplotlib(state: State) -> None:
@@ -95,8 +117,7 @@ def _put_warnings(state: State) -> None:
     added = set(_take_warnings())
     kept = [entry for entry in warnings.filters if _filter(entry) not in added]
     found = [made for entry in state if (made := _made_filter(*entry)) is not None]
-    warnings.filters[:] = [*found, *kept]  # type: ignore[index]
-    getattr(warnings, "_filters_mutated", lambda: None)()
+    set_filters([*found, *kept])
 
 
 def _silences(action: str, message: Any, category: Any, module: Any, line: int) -> bool:

@@ -8,6 +8,7 @@ import gc
 import logging
 import re
 import sys
+import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,13 +28,13 @@ from types import (
 )
 from typing import Any, Final, TypeVar
 
-from kernel_bridge.capture import states
+from kernel_bridge.capture import everybodys, states
 from kernel_bridge.capture.handle import Handle
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.codecs import array_classes, arrays, tensors
 from kernel_bridge.codecs.array_classes import is_array_class, is_memory, object_parts
 from kernel_bridge.codecs.dispatching import implementations, is_dispatcher
-from kernel_bridge.codecs.exceptions import SHOWN
+from kernel_bridge.codecs.exceptions import SHOWN, causes
 from kernel_bridge.codecs.functions import cell_content, has_own_globals, travels_by_value
 from kernel_bridge.codecs.loggers import standard_streams
 from kernel_bridge.codecs.strings import is_text
@@ -51,6 +52,7 @@ class Named:
     __slots__ = ()
 
 
+_FUNCTION_RECORDS: Final = {"pybind11_builtins", "PyCapsule"}  # all functions of an extension may have one `__self__`
 _ATOMIC_BASES: Final = (Named, ModuleType, Enum, Handle, logging.Logger, logging.Handler)
 _PICKLED_BY: Final = ("__reduce_ex__", "__reduce__", "__getstate__")
 _FAITHFUL: Final[frozenset[type]] = frozenset(
@@ -99,6 +101,7 @@ class Kind(IntEnum):
     FOREIGN = 13  # made by an extension: only the collector knows what is inside
     STATE = 14  # made by an extension, with a state that another one can take
     CLASS = 15  # the notebook's, with attributes that hold what can change
+    WEAK = 16  # a weak reference: what it leads to is what other names hold
 
 
 @dataclass(slots=True)
@@ -111,13 +114,16 @@ class Survey:
     tensors: list[Any] = field(default_factory=list)
     size_bytes: int = 0
     truncated: bool = False
+    alive: list[Any] = field(default_factory=list)  # what looking has made has an identity too
 
 
 @_once_per_type
 def kind_of(kind: type) -> Kind:
     """Return what the walk does with objects of a type."""
-    if kind in ATOMS or issubclass(kind, _ATOMIC_BASES):
+    if kind in ATOMS or issubclass(kind, _ATOMIC_BASES) or _FUNCTION_RECORDS & {kind.__module__, kind.__name__}:
         return Kind.ATOM
+    if kind is weakref.ref:  # others belong to the collections that made them
+        return Kind.WEAK
     found = _library_kind(kind)
     if found is None:
         found = _builtin_kind(kind)
@@ -199,6 +205,7 @@ class _Walk:
         everybodys = [vars(builtins), namespace.get("__builtins__"), *standard_streams()]
         self._seen = {id(namespace), *map(id, everybodys)}
         self._later: deque[Any] = deque()
+        self._has_plots = False
 
     def run(self, value: object) -> Survey:
         self._drain(deque([value]), sure=True)
@@ -219,6 +226,9 @@ class _Walk:
     def _visit(self, value: Any, kind: Kind, queue: deque[Any], sure: bool) -> None:
         if kind is Kind.FUNCTION and not travels_by_value(value, self._namespace):
             return
+        if kind is Kind.INSTANCE and not self._has_plots and type(value).__module__.startswith(everybodys.PLOTS):
+            self._has_plots = True
+            self._seen |= everybodys.plots_own()
         inside = members(value, kind)
         if kind is Kind.CLASS and not inside:
             return
@@ -236,6 +246,7 @@ class _Walk:
                 found.arrays.append(value)
             owner = arrays.owner(value)
             found.ids.add(id(owner))
+            found.alive.append(owner)
             if tensors.torch() is not None:
                 found.ids.add(tensors.memory_of(owner))
         elif kind is Kind.TENSOR:
@@ -243,6 +254,7 @@ class _Walk:
             found.ids.add(tensors.storage_key(value))
         if kind not in _WITHOUT_IDENTITY:
             found.ids.add(id(value))
+            found.alive.append(value)
 
     def _is_full(self) -> bool:
         self._found.truncated = len(self._seen) > MOST_OBJECTS
@@ -270,7 +282,7 @@ def _not_atoms(values: Iterable[Any]) -> list[Any]:
 
 def _inside(value: Any) -> list[Any]:
     if isinstance(value, BaseException):
-        return [*value.args]
+        return [*value.args, *causes(value).values()]
     return states.members(value) if isinstance(value, partial) else []
 
 
@@ -353,13 +365,14 @@ _DESCRIPTORS: Final = (staticmethod, classmethod, property, cached_property)
 _HELD: Final = frozenset(
     {Kind.SEQUENCE, Kind.SET, Kind.MAPPING, Kind.BYTES, Kind.ARRAY, Kind.FRAME, Kind.TENSOR, Kind.INSTANCE, Kind.STATE}
 )
-_NEVER_TRACKED: Final = frozenset({Kind.ATOM, Kind.METHOD})
-_WITHOUT_IDENTITY: Final = frozenset({Kind.ATOM, Kind.METHOD, Kind.FROZEN})
+_NEVER_TRACKED: Final = frozenset({Kind.ATOM, Kind.METHOD, Kind.WEAK})
+_WITHOUT_IDENTITY: Final = frozenset({Kind.ATOM, Kind.METHOD, Kind.FROZEN, Kind.WEAK})
 _SPECIAL: Final[dict[Kind, Callable[[Any], list[Any]]]] = {
     Kind.FUNCTION: _of_function,
     Kind.CLASS: _of_class,
     Kind.CELL: _of_cell,
     Kind.METHOD: lambda method: [method.__self__, getattr(method, "__func__", None)],
+    Kind.WEAK: lambda reference: [reference()],
     Kind.FOREIGN: gc.get_referents,
     Kind.TENSOR: _of_tensor,
     Kind.FRAME: lambda _: [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 import sys
 from collections import OrderedDict, defaultdict, deque
@@ -13,6 +14,7 @@ from kernel_bridge.capture import states, walk
 from kernel_bridge.capture.walk import Kind
 from kernel_bridge.codecs import array_classes, tensors
 from kernel_bridge.codecs.dispatching import implementations, is_dispatcher, register_all
+from kernel_bridge.codecs.exceptions import causes, interpreter_base
 from kernel_bridge.codecs.functions import cell_content, set_cell
 
 
@@ -43,7 +45,7 @@ def _write_sequence(old: Any, new: Any, update: Resolver) -> None:
     if isinstance(old, deque):
         deque.clear(old)
         deque.extend(old, items)
-    elif old is not new or not all(map(_is, items, new)):
+    elif old is not new or not all(map(operator.is_, items, new)):
         list.__setitem__(old, slice(None), items)
     _write_attributes(old, new, update)
 
@@ -132,6 +134,8 @@ def _write_instance(old: Any, new: Any, update: Resolver) -> None:
         object.__setattr__(old, "__class__", type(new))
     if isinstance(new, BaseException):
         old.args = update.resolve(new.args)
+        for name, cause in causes(new).items():
+            setattr(old, name, update.resolve(cause))
     _write_attributes(old, new, update)
 
 
@@ -158,7 +162,7 @@ def _instance_takes(old: Any, new: Any) -> bool:
     del new
     kind = type(old)
     if issubclass(kind, BaseException):
-        return next(base for base in kind.__mro__ if not base.__flags__ & _HEAP_TYPE).__basicsize__ == _ERROR_BYTES
+        return interpreter_base(kind).__basicsize__ == _ERROR_BYTES
     fields = len(walk.slots_of(kind)) + 2  # __dict__ and __weakref__
     return kind.__basicsize__ <= object.__basicsize__ + fields * _POINTER_BYTES
 
@@ -190,7 +194,6 @@ def _function_takes(old: FunctionType, new: FunctionType) -> bool:
     return old.__code__.co_freevars == new.__code__.co_freevars
 
 
-_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
 _ERROR_BYTES: Final = BaseException.__basicsize__
 _POINTER_BYTES: Final = struct.calcsize("P")
 WRITERS: Final[dict[Kind, Callable[[Any, Any, Resolver], None]]] = {
@@ -216,7 +219,3 @@ _CHECKS: Final[dict[Kind, Callable[[Any, Any], bool]]] = {
     Kind.FRAME: _frame_takes,
     Kind.FUNCTION: _function_takes,
 }
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other

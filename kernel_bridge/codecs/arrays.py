@@ -9,10 +9,12 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from kernel_bridge.protocol.defaults import DEFAULTS
+
 if TYPE_CHECKING:
     from kernel_bridge.codecs.pickler import NotebookPickler
 
-_IN_BAND_BYTES: Final = 32 * 1024  # as much stays in the pickle whatever its type
+OUT_OF_BAND_BYTES: Final = DEFAULTS.inline_bytes  # what is smaller stays in the pickle whatever its type
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def reduce_array(array: Any, pickler: NotebookPickler) -> Any:
     if dtype.hasobject or not dtype.itemsize:
         return NotImplemented
     placed = pickler.array_memory.placed.get(id(array))
-    if placed is None and _is_contiguous(array) and (array.nbytes < _IN_BAND_BYTES or has_buffer(dtype)):
+    if placed is None and _is_contiguous(array) and (array.nbytes < OUT_OF_BAND_BYTES or has_buffer(dtype)):
         return NotImplemented
     return make_view, described(array, placed)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,6 +14,8 @@ Chain = list[tuple[str, int, bool, list[logging.Handler]]]  # name, level, propa
 
 _STREAMS: Final = ("stdout", "stderr", "stdin")
 _OURS: Final = "_cellburst_arrived"  # marks handlers that came with a logger
+_TOLD: Final = "_cellburst_told"  # marks handlers that were said to stay
+_LIBRARY: Final = frozenset({"logging", "logging.handlers"})
 
 
 def is_stream_type(kind: type) -> bool:
@@ -97,6 +101,16 @@ def take_logger(chain: Chain) -> logging.Logger:
     return logging.getLogger(chain[0][0] or None)
 
 
+def staying_lines(values: Iterable[tuple[str, object]], *, in_container: bool) -> list[str]:
+    """Say of loggers, and of the module `logging`, which of their handlers stay on this side; of each handler once."""
+    found = [(name, logger) for name, value in values if (logger := _logger_of(value)) is not None]
+    return [
+        _staying_line(name if owner is logger else f"the logger {owner.name}", handler, in_container=in_container)
+        for name, logger in found
+        for owner, handler in _staying(logger)
+    ]
+
+
 class _Handler(logging.StreamHandler[Any]):
     """Writes to the stream that bears the name now: a cell's output is caught by replacing it."""
 
@@ -117,6 +131,29 @@ def _handler_stream(handler: logging.Handler) -> str | None:
     if type(handler) not in {logging.StreamHandler, _Handler}:
         return None
     return stream_name(handler.stream)  # type: ignore[attr-defined]
+
+
+def _logger_of(value: object) -> logging.Logger | None:
+    return logging.root if value is logging else value if isinstance(value, logging.Logger) else None
+
+
+def _staying(logger: logging.Logger) -> Iterator[tuple[logging.Logger, logging.Handler]]:
+    current: logging.Logger | None = logger
+    while current is not None:
+        for handler in current.handlers:
+            writes = isinstance(handler, logging.StreamHandler) and type(handler).__module__ in _LIBRARY
+            if writes and _handler_stream(handler) is None and not hasattr(handler, _TOLD):
+                setattr(handler, _TOLD, True)
+                yield current, handler
+        current = current.parent if current.propagate else None
+
+
+def _staying_line(name: str, handler: logging.Handler, *, in_container: bool) -> str:
+    file = Path(getattr(handler, "baseFilename", "")).name
+    told = f"{name}: its {type(handler).__name__}{file and f' ({file})'}"
+    if in_container:
+        return f"{told} stayed remote: what is logged here does not go through it"
+    return f"{told} stays here: what the cell logs does not go through it"
 
 
 def _chain(logger: logging.Logger) -> Chain:

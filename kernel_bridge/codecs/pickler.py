@@ -16,7 +16,7 @@ import cloudpickle
 
 from kernel_bridge.codecs import small_arrays
 from kernel_bridge.codecs.absent import Absent
-from kernel_bridge.codecs.arrays import Memory
+from kernel_bridge.codecs.arrays import OUT_OF_BAND_BYTES, Memory
 from kernel_bridge.codecs.classes import by_value
 from kernel_bridge.codecs.deep import is_too_deep, with_deep_stack
 from kernel_bridge.codecs.dispatching import is_dispatcher, reduce_dispatcher
@@ -30,8 +30,6 @@ from kernel_bridge.codecs.functions import (
 from kernel_bridge.codecs.guard import GUARD, GuardedSink
 from kernel_bridge.codecs.registry import reducer_for
 from kernel_bridge.codecs.small_arrays import SmallArrays
-
-OUT_OF_BAND_BYTES: Final = 32 * 1024
 
 _MODULE: Final = __name__
 # Runs before every pickle: the unpickler's find_class answers these globals with the receiver's namespace and builtins,
@@ -47,6 +45,10 @@ Reference = tuple[str, dict[str, Any]]
 
 class References(Protocol):
     """What the pickler asks about objects that travel as a name."""
+
+    @property
+    def in_container(self) -> bool:
+        """Whether this side is a container; else it is the notebook."""
 
     def refer(self, value: object) -> Reference | None:
         """Return the name a value travels under, or None when it travels as data."""
@@ -237,7 +239,7 @@ class NotebookUnpickler(pickle.Unpickler):
         try:
             return super().find_class(module_name, global_name)
         except (ImportError, AttributeError) as error:
-            raise Absent(module_name, global_name, error) from error
+            raise Absent(module_name, global_name, error, in_container=self._references.in_container) from error
 
     def persistent_load(self, pid: Reference) -> Any:
         """Return this side's object for a reference."""

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kernel_bridge.codecs.arrays import Memory, has_buffer, numpy
+from kernel_bridge.codecs.arrays import OUT_OF_BAND_BYTES, Memory, has_buffer, numpy
 
 _FEWEST: Final = 64
-_LARGEST_BYTES: Final = 32 * 1024  # larger ones travel beside the pickle
 # For each: push the next buffer, which is the array, give it a number, and take it off again.
 _TO_MEMO: Final = b"\x97\x940"
 
@@ -41,7 +40,7 @@ class SmallArrays:
 def gather(values: Iterable[Any], memory: Memory) -> SmallArrays | None:
     """Find the small arrays among the objects of one pickle; None where they are few."""
     ndarray = getattr(numpy(), "ndarray", None)
-    found = [value for value in values if type(value) is ndarray and value.nbytes < _LARGEST_BYTES]
+    found = [value for value in values if type(value) is ndarray and value.nbytes < OUT_OF_BAND_BYTES]
     if len(found) < _FEWEST:
         return None
     shared = memory.placed.keys() | {id(value) for value in memory.keep}

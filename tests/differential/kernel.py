@@ -75,6 +75,7 @@ def _kernel(folder: Path) -> Iterator[Any]:
     sockets = tempfile.mkdtemp(prefix="cb")  # a socket's path is short
     manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
     env = os.environ | {"PYTHONHASHSEED": "0", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    env.pop("PYTHONSAFEPATH", None)  # a notebook imports what lies beside it
     manager.start_kernel(cwd=str(folder), env=env)
     client = manager.blocking_client()
     try:

@@ -101,7 +101,7 @@ def _apply(value: Any) -> Any:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, dict):
-        return {name: _apply(part) for name, part in value.items()}
+        return {name: _apply(part) for name, part in sorted(value.items())}  # in JSON the order says nothing
     return [_apply(part) for part in value] if isinstance(value, list) else value
 
 

@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from kernel_bridge.config import ClientConfig
 from kernel_bridge.errors import BuildFailed
 
-pytestmark = [pytest.mark.wide, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module", autouse=True)

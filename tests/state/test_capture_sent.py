@@ -80,7 +80,6 @@ def test_a_dynamic_cell_is_sent_small_values_only(shell: InteractiveShell, seen:
     assert shell.user_ns["r11"] == 2_000_000
 
 
-@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_gigabytes_behind_two_names_are_sent_once(shell: InteractiveShell, seen: list[dict[str, Any]]) -> None:

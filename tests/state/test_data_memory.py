@@ -15,7 +15,6 @@ import pytest
 from kernel_bridge.config import ClientConfig
 
 pytestmark = [
-    pytest.mark.wide,
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc"),

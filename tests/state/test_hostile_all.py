@@ -173,3 +173,21 @@ def test_made_there_it_stays_and_goes_on_living_there(shell: InteractiveShell, r
     assert shell.user_ns["z"] == 1
     shell.run_cell("%%gpu A100\nw = type(x).__name__\ndel x").raise_error()
     assert isinstance(shell.user_ns["w"], str)
+
+
+def test_a_loggers_file_is_told_where_it_does_not_follow(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U2: once for each handler, in both directions; the file itself comes home."""
+    shell.run_cell("import logging\nours = logging.getLogger('u2.file')\nours.propagate = False").raise_error()
+    cell = "ours.addHandler(logging.FileHandler('u2.log'))\nours.error('said')"
+    shell.run_cell(f"%%gpu A100\n{cell}").raise_error()
+    assert "ours: its FileHandler (u2.log) stayed remote" in capsys.readouterr().out
+    shell.run_cell("%%gpu A100\nours.error('again')").raise_error()
+    assert "FileHandler" not in capsys.readouterr().out
+    shell.run_cell("assert open('u2.log').read() == 'said\\nagain\\n'").raise_error()
+    near = "near = logging.getLogger('u2.near')\nnear.addHandler(logging.FileHandler('near.log'))"
+    shell.run_cell(near).raise_error()
+    shell.run_cell("%%gpu A100\nnear.error('said')").raise_error()
+    assert "near: its FileHandler (near.log) stays here" in capsys.readouterr().out
+    shell.run_cell("for each in near.handlers: each.close()\nnear.handlers.clear()").raise_error()

@@ -35,10 +35,12 @@ def test_versions_are_read_from_the_names_of_folders(tmp_path: Path, monkeypatch
 
 def test_what_this_side_lacks_is_told_with_its_version() -> None:
     """A class that another version of a package has."""
-    error = Absent("numpy._core.later", "Thing", AttributeError("x"))
+    error = Absent("numpy._core.later", "Thing", AttributeError("x"), in_container=False)
     assert str(error) == f"it needs numpy._core.later.Thing, which numpy {np.__version__} does not have"
     gone = ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
-    assert "the package nowhere, which is not installed" in str(Absent("nowhere.part", "Thing", gone))
+    there = str(Absent("nowhere.part", "Thing", gone, in_container=True))
+    assert there == "it needs the package nowhere, which is not installed in the container; add it to the image"
+    assert "not installed here; install it" in str(Absent("nowhere.part", "Thing", gone, in_container=False))
 
 
 def test_a_value_of_a_package_that_is_not_there_is_told_by_name(
@@ -56,7 +58,23 @@ def test_a_value_of_a_package_that_is_not_there_is_told_by_name(
     del shell.user_ns["thing"]
 
 
-@pytest.mark.wide
+def test_a_value_of_a_package_that_is_only_there_says_what_to_do_here(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An image cannot mend what the notebook lacks."""
+    cell = (
+        "import sys, types\nmade = types.ModuleType('only_there')\n"
+        "made.Thing = type('Thing', (), {'__module__': 'only_there'})\n"
+        "sys.modules['only_there'] = made\nodd = made.Thing()\ndel made"
+    )
+    shell.run_cell(f"%%gpu A100\n{cell}").raise_error()
+    said = capsys.readouterr().out
+    assert "odd did not come home: it needs the package only_there, which is not installed here; install it" in said
+    assert "the image" not in said
+    shell.run_cell("%%gpu A100\nkind = type(odd).__module__").raise_error()
+    assert shell.user_ns["kind"] == "only_there"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="numpy 1.26 has no wheels for it")

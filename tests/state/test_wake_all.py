@@ -9,7 +9,7 @@ from tests.state.table import failures_here
 from tests.state.waking import Nap, put_to_sleep, wake
 
 # The container gets its own copy of each library first, which takes as long as the disk is slow.
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow, pytest.mark.wide]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 NAPS = [
     Nap(id="an sklearn model", there="from sklearn.linear_model import LinearRegression\nimport numpy as np\n"

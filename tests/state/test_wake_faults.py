@@ -14,7 +14,7 @@ from tests.journeys.broken import Notebook, kill, notebook, wait_for
 
 __all__ = ["notebook"]
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow, pytest.mark.wide]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 # Large enough that saving it takes a while, and different each time, so that it is written each time.
 GROW = "import numpy as np\nmodel = np.full(30_000_000, len(before), dtype='f8')\nbefore.append(0)"

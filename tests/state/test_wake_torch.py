@@ -8,7 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from tests.state.table import failures_here
 from tests.state.waking import Nap, put_to_sleep, wake
 
-pytestmark = [pytest.mark.wide, pytest.mark.torch, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
 
 TRAINING = Nap(
     id="a model, its optimizer and the random numbers of torch",

@@ -84,7 +84,21 @@ CASES = [
         id="W8 an exception that came from another",
         there="try:\n  try: {}['k']\n  except KeyError as e: raise ValueError('v') from e\n"
         "except ValueError as e: kept = e",
-        after="kept.args == ('v',)",
+        after="kept.args == ('v',) and kept.__suppress_context__ and repr(kept.__cause__) == \"KeyError('k')\" "
+        "and kept.__context__ is kept.__cause__",
+    ),
+    Case(
+        id="W8 a cause given to one that is here",
+        here="late = ValueError('v')\nwas = late",
+        there="late.__cause__ = OSError(2, 'no')",
+        after="was is late and late.__cause__.errno == 2 and late.__suppress_context__",
+    ),
+    Case(
+        id="W8 a cause that cannot travel stays, the exception travels",
+        there="import threading\ntry:\n  try: raise KeyError(threading.Thread())\n"
+        "  except KeyError: raise ValueError('v')\nexcept ValueError as error: caused = error",
+        after="caused.args == ('v',) and caused.__context__ is None",
+        here_differs="what an exception holds must not keep the next one away",
     ),
     Case(
         id="W8 a group of exceptions",
@@ -259,3 +273,26 @@ def test_a_handle_does_not_take_the_place_of_what_was_bound_here(shell: Interact
     shell.run_cell("%%gpu A100\na = (i for i in input())").raise_error()
     assert shell.user_ns["a"] == "mine"
     assert type(shell.user_ns["a__remote"]) is Handle
+
+
+def test_what_a_value_that_stayed_shares_is_one_thing_on_both_sides(shell: InteractiveShell) -> None:
+    """W9: a cell that names the handle alone sees what was changed here, and what it changes comes home."""
+    shell.run_cell("steps = []\nsame = steps").raise_error()
+    cell = "class Run: pass\nrun = Run()\nrun.gen, run.steps, run.late = (i for i in 'ab'), steps, []"
+    shell.run_cell(f"%%gpu A100\n{cell}").raise_error()
+    shell.run_cell("steps.append('here')").raise_error()
+    shell.run_cell("%%gpu A100\nrun.steps.append('there')").raise_error()
+    assert shell.user_ns["steps"] == ["here", "there"]
+    assert shell.user_ns["steps"] is shell.user_ns["same"]
+    shell.run_cell("%%gpu A100\nrun.new = []\nnew, late = run.new, run.late").raise_error()
+    shell.run_cell("%%gpu A100\nrun.new.append(1)\nrun.late.append(2)").raise_error()
+    assert (shell.user_ns["new"], shell.user_ns["late"]) == ([1], [2])
+
+
+def test_an_alias_of_a_name_bound_anew_keeps_what_was_changed_here(shell: InteractiveShell) -> None:
+    """W9: the cell did not reach it."""
+    shell.run_cell("one = other = []").raise_error()
+    shell.run_cell("%%gpu A100\nseen = one, other").raise_error()
+    shell.run_cell("other.append(1)").raise_error()
+    shell.run_cell("%%gpu A100\none = 5").raise_error()
+    assert (shell.user_ns["one"], shell.user_ns["other"]) == (5, [1])

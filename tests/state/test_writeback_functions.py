@@ -135,6 +135,26 @@ FUNCTIONS = [
 
 CLASSES = [
     Case(
+        id="W6 attributes deleted from a class",
+        here="class Cut:\n  a, b = 1, 2\n  def gone(self): return 1\nclass Under(Cut):\n  a = 3\ncut = Cut()",
+        there="del Cut.b, Cut.gone, Under.a",
+        after="not hasattr(cut, 'b') and not hasattr(cut, 'gone') and Under.a == Cut.a == 1",
+    ),
+    Case(
+        id="W6 attributes deleted from a class here",
+        here="del Cut.a\nCut.c = 5",
+        there="left = [name for name in ('a', 'b', 'c', 'gone') if hasattr(cut, name)]",
+        after="left == ['c'] and Cut.c == 5",
+    ),
+    Case(
+        id="W6 members of an enumeration that hold something",
+        here="import enum\nclass Planet(enum.Enum):\n  EARTH = (6, 2)\n"
+        "  def __init__(self, mass, radius): self.mass, self.radius = mass, radius\n"
+        "  @property\n  def density(self): return self.mass / self.radius\nhome = Planet.EARTH",
+        there="density = Planet.EARTH.density\nPlanet.EARTH.moons = ['moon']",
+        after="density == 3 and home.moons == ['moon'] and home is Planet.EARTH and home.mass == 6",
+    ),
+    Case(
         id="W6 a class attribute rebound",
         here=_CLASS,
         there="c1, c2 = C(), C()",

@@ -160,6 +160,19 @@ CASES = [
         after="model[0] is body and model[2].out_features == 2",
     ),
     Case(
+        id="W5 a hook registered there, removed here",
+        here=_MODEL + "seen = []",
+        there="hook = model[0].register_forward_hook(lambda *_: seen.append(1))\nfirst = model(torch.ones(1, 3))",
+        after="again = model(torch.ones(1, 3))\nhook.remove()\nlast = model(torch.ones(1, 3))\n"
+        "assert seen == [1, 1] and not model[0]._forward_hooks",
+    ),
+    Case(
+        id="W5 a hook registered here, removed there",
+        here=_MODEL + "seen = []\nhook = model[0].register_forward_hook(lambda *_: seen.append(1))",
+        there="hook.remove()",
+        after="not model[0]._forward_hooks and hook.hooks_dict_ref() is model[0]._forward_hooks",
+    ),
+    Case(
         id="W5 a state dict",
         here=_MODEL + "sd = model.state_dict()",
         there="with torch.no_grad(): sd['0.weight'].zero_()",

@@ -181,14 +181,18 @@ def _is_content(child: Any) -> bool:
 
 
 def _figure_of_plotly(value: Any) -> Shape:
-    parts = [(".data", list(value._data)), (".layout", _sorted(value._layout))]
+    parts = [(".data", _sorted(list(value._data))), (".layout", _sorted(value._layout))]
     return Shape(type_name(type(value)), parts, attributes=False)
 
 
+def _part_of_plotly(value: Any) -> Shape:
+    return Shape(type_name(type(value)), [(".props", _sorted(value._props or {}))], attributes=False)
+
+
 def _sorted(value: Any) -> Any:
-    """Return properties in one order: the one in which they were set says nothing."""
+    """Return properties in one order: that in which they were set says nothing, nor does a group of none."""
     if isinstance(value, dict):
-        return {name: _sorted(part) for name, part in sorted(value.items())}
+        return {name: _sorted(part) for name, part in sorted(value.items()) if not isinstance(part, dict) or part}
     return list(map(_sorted, value)) if isinstance(value, list | tuple) else value
 
 
@@ -247,6 +251,7 @@ DESCRIBED: Final[dict[str, Describe]] = {
     "matplotlib.cbook.CallbackRegistry": lambda value: Shape(type_name(type(value)), attributes=False),
     "matplotlib.backend_bases.FigureCanvasBase": lambda value: Shape(type_name(type(value)), attributes=False),
     "plotly.basedatatypes.BaseFigure": _figure_of_plotly,
+    "plotly.basedatatypes.BasePlotlyType": _part_of_plotly,
     "PIL.Image.Image": _picture,
     "pydantic.main.BaseModel": _fields,
 }

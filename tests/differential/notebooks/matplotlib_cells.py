@@ -31,7 +31,7 @@ right.autoscale_view()
 figure.suptitle("changed")
 figure
 
-# %%
+# %% group=line
 line = left.lines[0]
 line.set_ydata(line.get_ydata() * 0.5)
 left.get_figure() is figure, figure.axes[0] is left, line.get_ydata().max().round(3)
@@ -62,7 +62,7 @@ buffer.seek(0)
 picture = plt.imread(buffer)
 picture.shape, picture.dtype
 
-# %%
+# %% group=line
 left.scatter([1, 2], [0, 0])
 try:
     left.plot([1, 2, 3], [1, 2])

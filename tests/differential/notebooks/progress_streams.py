@@ -40,7 +40,7 @@ del heard
 messages
 
 
-# %%
+# %% group=log
 class Memory(logging.Handler):
     """Keeps records in a list of the notebook."""
 
@@ -57,7 +57,7 @@ log.info("started with %d", done)
 log.debug("not heard")
 records
 
-# %%
+# %% group=log
 logging.getLogger("lesson").warning("second cell")
 try:
     1 / 0
@@ -107,7 +107,7 @@ copy = []
 print("twice", 2, file=Tee(sys.stdout, copy))
 copy
 
-# %%
+# %% group=log
 import pprint
 
 nested = {"letters": list("abc"), "deep": {"er": {"est": [{"n": n} for n in range(3)]}}}

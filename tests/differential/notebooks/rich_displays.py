@@ -85,7 +85,7 @@ for number in range(4):
 SVG('<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><circle cx="10" cy="10" r="8"/></svg>')
 
 
-# %% raises differs=the-error-of-a-failing-_repr_html_-is-shown-after-the-result-and-Out-stays-unbound
+# %% raises
 class Shy:
     def __repr__(self):
         raise RuntimeError("I will not be shown")

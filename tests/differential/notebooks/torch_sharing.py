@@ -53,14 +53,14 @@ sgd = torch.optim.SGD(lm.parameters(), lr=0.1, momentum=0.9)
 sgd.step()
 lm.head.weight is lm.embed.weight, lm.seen.sum()
 
-# %% differs=a-hook's-handle-holds-its-module's-hooks-weakly-which-is-not-followed
+# %%
 captured = []
 hook = lm.embed.register_forward_hook(lambda module, inputs, output: captured.append(tuple(output.shape)))
 lm(ids[:2])
 lm(ids)
 captured
 
-# %% local
+# %%
 hook.remove()
 lm(ids)
 captured, lm.seen
@@ -68,7 +68,7 @@ captured, lm.seen
 # %%
 parts = nn.ModuleDict({"a": lm.embed, "b": nn.Linear(4, 2)})
 parts["a"].weight.data.fill_(0.5)
-lm.head.weight[0], parts["a"] is lm.embed
+lm.head.weight[0].detach(), parts["a"] is lm.embed
 
 # %% keeps=loss
 w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -76,7 +76,7 @@ loss = (w**2).sum()
 loss.backward()
 first = w.grad.clone()
 (w**3).sum().backward()
-first, w.grad, loss
+first, w.grad, float(loss)
 
 # %%
 types = [torch.tensor([1, 2], dtype=kind) for kind in (torch.bfloat16, torch.float16, torch.int8, torch.bool, torch.complex64)]

@@ -30,6 +30,26 @@ def test_a_nested_alias_stays_one(bench: Any) -> None:
     assert inner == {"k": 2}
 
 
+def test_a_name_bound_anew_leaves_what_was_its_alias_alone(bench: Any) -> None:
+    """What a cell did not reach does not come home with it, over what changed here since."""
+    bench.local.run("a = b = []")
+    bench.cell("seen = a, b")
+    bench.local.run("a.append(1)")
+    bench.remote.run("a = 5")
+    bench.pull("a")
+    assert bench.local.names["a"] == 5
+    assert bench.local.names["b"] == [1]
+
+
+def test_a_unit_in_another_order_is_not_sent_again(bench: Any) -> None:
+    """Names bound anew that make one unit once more are current as soon as they were sent."""
+    bench.local.run("a = b = [1]")
+    bench.push("a", "b")
+    bench.local.run("b = a = [1, 2]")
+    bench.push("b", "a")
+    assert bench.push("b", "a").units == ()
+
+
 def test_replacing_a_member_does_not_change_the_former_member(bench: Any) -> None:
     """`a[0] = [9]` leaves the list that was there alone, as it does locally."""
     bench.local.run("s = [1]\na = [s]\nunsent = a[0]")

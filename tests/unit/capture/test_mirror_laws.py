@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.references import ReferenceTable
-from kernel_bridge.capture.units import ReceivedUnit
+from kernel_bridge.capture.units import Export, ReceivedUnit
 
 Step = tuple[str, int, int]
 steps = st.lists(
@@ -66,13 +66,18 @@ def shape_of(namespace: dict[str, Any]) -> list[Any]:
     return out
 
 
-def move(source: Mirror, target: Mirror, names: list[str]) -> int:
-    """Exchange some names; return how many units travelled."""
+def exchange(source: Mirror, target: Mirror, names: list[str]) -> Export:
+    """Exchange some names; return what travelled and what need not."""
     export = source.export(names)
     assert not export.refusals
     report = target.accept(ReceivedUnit(unit.names, unit.pickle) for unit in export.units)
     assert not report.failures
-    return len(export.units)
+    return export
+
+
+def move(source: Mirror, target: Mirror, names: list[str]) -> int:
+    """Exchange some names; return how many units travelled."""
+    return len(exchange(source, target, names).units)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -136,7 +141,8 @@ def test_a_notebook_of_local_and_remote_cells_ends_as_if_all_were_local(first: l
             work(plan, local, used)
             continue
         tell_stale(here, there, remote)
-        move(here, there, used)
+        sent = exchange(here, there, used)
         work(plan, remote, used)
-        move(there, here, list(remote))
+        reached = {*used, *sent.unchanged, *(name for unit in sent.units for name in unit.names)}
+        move(there, here, [name for name in remote if name in reached or not there.is_current(name)])
         assert shape_of(local) == shape_of(alone)

@@ -18,6 +18,8 @@ from kernel_bridge.errors import CannotTravel
 class NoReferences:
     """Nothing travels as a name."""
 
+    in_container = False
+
     def refer(self, value: object) -> None:
         """Return nothing."""
 

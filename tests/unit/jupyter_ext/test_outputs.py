@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_result_is_shown_once_with_the_local_count(shell: Any) -> None:
     count = shell.displayhook.prompt_count
     assert shell.displayhook.results == [(count, {"text/plain": "remote"}, {})]
     assert shell.user_ns["Out"][count] == shell.user_ns["_"] == [1, 2]
+
+
+def test_only_a_traceback_that_does_not_end_the_cell_is_shown(shell: Any) -> None:
+    """`%run` shows one and the cell goes on; the one that ends it is raised here, and shown by that."""
+    shown: list[tuple[str, str, list[str]]] = []
+    shell._showtraceback = lambda kind, value, lines: shown.append((kind.__name__, value, lines))
+    error = iopub("error", ename="KeyError", evalue="'k'", traceback=["KeyError: 'k'"])
+    outputs(shell).show(error)
+    assert shown == []
+    outputs(shell).show(replace(error, metadata={"cellburst": {"by_the_way": True}}))
+    assert shown == [("KeyError", "'k'", ["KeyError: 'k'"])]
 
 
 def test_a_line_does_not_show_its_result(shell: Any) -> None:

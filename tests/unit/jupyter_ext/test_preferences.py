@@ -17,6 +17,7 @@ from kernel_bridge.protocol.sessions import VolumeMount
         ("gpu", "h100:2", "H100:2", "H100:2"),
         ("image", "img", "img", "img"),
         ("volumes", "m:/m,d:/d:ro", (VolumeMount("m", "/m"), VolumeMount("d", "/d", True)), "m:/m,d:/d:ro"),
+        ("volumes", "m@2/a:/m", (VolumeMount("m", "/m", True, "a", 2),), "m@2/a:/m"),
         ("volumes", "none", (), "none"),
         ("secrets", "hf,wandb", ("hf", "wandb"), "hf,wandb"),
         ("cpu", "2.5", 2.5, "2.5"),
