@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-long test-wide check wheel bench picture lock torch browser postgres clean
+.PHONY: help demo lab test test-long check wheel bench picture lock torch browser postgres engines clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +23,9 @@ lab: $(VENV)/.lab $(VENV)/.wheel  ## Open JupyterLab with the examples
 test: check browser postgres  ## Lint, types, import contracts and the quick tests, against the installed wheel
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-test-long: $(VENV)/.test $(VENV)/.wheel torch postgres  ## The slow tests and those with torch
-	$(BIN)/pytest -n 2 --dist loadfile -m "(slow or torch) and not wide and not docker" $(PYTEST_ARGS)
-
-test-wide: $(VENV)/.test $(VENV)/.wheel torch  ## The whole corpus of notebooks, the longest tables, gigabytes
-	$(BIN)/pytest -n 2 -m "wide and not docker" $(PYTEST_ARGS)
+test-long: $(VENV)/.test $(VENV)/.wheel torch postgres engines  ## The slow tests, those with torch, those with Docker and Podman
+	$(BIN)/pytest -n 2 --dist loadfile -m "(slow or torch) and not docker" $(PYTEST_ARGS)
+	$(BIN)/pytest -m docker $(PYTEST_ARGS)
 
 check: $(VENV)/.test $(VENV)/.wheel  ## Lint, types and import contracts
 	$(BIN)/ruff check .
@@ -88,6 +86,15 @@ postgres: $(VENV)/.test
 	    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf; } && \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    -o Dpkg::Options::=--force-confold postgresql >/dev/null; fi
+
+# The tests start engines of their own. Debian starts services where nobody says no, so somebody does meanwhile.
+engines: $(VENV)/.test
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  ! { command -v dockerd && command -v podman && command -v runc && command -v mmdebstrap; } >/dev/null; then \
+	  policy=/usr/sbin/policy-rc.d; [ -e $$policy ] && policy= || { printf '#!/bin/sh\nexit 101\n' >$$policy && chmod +x $$policy; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    docker.io podman runc mmdebstrap iproute2 >/dev/null; status=$$?; \
+	  [ -z "$$policy" ] || rm -f $$policy; exit $$status; fi
 
 # torch is never locked: which build is right depends on the machine.
 torch: $(VENV)/.test

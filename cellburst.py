@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kernel_bridge.capture.handle import Handle
     from kernel_bridge.errors import *  # noqa: F403
     from kernel_bridge.sdk.image import Image
+    from kernel_bridge.sdk.model_cache import fill_once
     from kernel_bridge.sdk.secret import Secret
     from kernel_bridge.sdk.volume import Volume
     from kernel_bridge.sdk.wake import on_wake
@@ -21,7 +22,7 @@ __all__ = [  # noqa: F405
     "BadImage", "BadOption", "BadRequest", "BuildFailed", "CannotTravel", "CellTimeoutError", "CellburstError",
     "Conflict", "CredentialHeldBack", "Forbidden", "Handle", "Image", "NoCapacity", "NotFound", "PythonMismatch",
     "RemoteValueError", "RuntimeMismatch", "RuntimeUnreachable", "Secret", "SessionLost", "TooLarge", "Unauthorized",
-    "Volume", "on_wake",
+    "Volume", "fill_once", "on_wake",
 ]
 # fmt: on
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "Image": "kernel_bridge.sdk.image",
     "Secret": "kernel_bridge.sdk.secret",
     "Volume": "kernel_bridge.sdk.volume",
+    "fill_once": "kernel_bridge.sdk.model_cache",
     "on_wake": "kernel_bridge.sdk.wake",
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from kernel_bridge.errors import CellburstError
 from remote_runtime import logs
 from remote_runtime.server import serve
-from remote_runtime.settings import Settings
+from remote_runtime.settings import Settings, parse_providers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +39,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         chosen.setdefault("port", 0)
     if options.socket is not None:
         chosen["port"] = None
+    if options.provider is not None:
+        chosen["providers"] = parse_providers("--provider", options.provider)
     return dataclasses.replace(Settings.from_env(os.environ), embedded=options.embedded, **chosen)
 
 
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     address.add_argument("--socket", type=_absolute, help="listen on a unix socket at this path")
     address.add_argument("--host", help="listen on TCP at this address")
     command.add_argument("--port", type=int, help="listen on TCP at this port; 0: any that is free")
+    command.add_argument("--provider", help="where containers come from: process, docker, or process,docker")
     return parser
 
 

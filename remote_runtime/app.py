@@ -40,6 +40,8 @@ from remote_runtime.billing.accounts import Accounts
 from remote_runtime.billing.prices import load_prices
 from remote_runtime.clock import Clock, SystemClock
 from remote_runtime.images.builder import Builder
+from remote_runtime.images.engine import BuildOptions
+from remote_runtime.images.engine_builder import EngineBuilder
 from remote_runtime.images.pip_config import read_pip_options
 from remote_runtime.logs import log_file
 from remote_runtime.observability.feed import Feed
@@ -47,8 +49,8 @@ from remote_runtime.observability.logbook import Logbook
 from remote_runtime.observability.metrics import Metrics
 from remote_runtime.providers.base import Provider
 from remote_runtime.providers.cages import BuildCage
+from remote_runtime.providers.chosen import Chosen, choose
 from remote_runtime.providers.gpus import Inventory
-from remote_runtime.providers.process import Given, ProcessProvider
 from remote_runtime.providers.registry import Providers
 from remote_runtime.release import release
 from remote_runtime.scheduler.about import About
@@ -124,12 +126,13 @@ def create_plane(
     inventory = Inventory(settings.simulate)
     relay = Relay(settings.heartbeat_s)
     herald = Herald(Feed(), Metrics(), clock)
-    walled = None if provider else _process_provider(settings, inventory, clock, arena)
+    chosen = None if provider else choose(settings, inventory, clock, arena)
     builder = Builder(
         settings.data_dir,
         pip_options=read_pip_options(settings.own_env),
         uv=find_uv_bin(),
-        cage=BuildCage.of(walled.sandbox) if walled else None,
+        cage=BuildCage.of(chosen.sandbox) if chosen else None,
+        engine=_engine_builder(settings, chosen) if chosen else None,
     )
     parts = Parts(
         settings=settings,
@@ -138,9 +141,9 @@ def create_plane(
         accounts=Accounts(store, clock),
         prices=load_prices(settings.prices),
         secrets=Secrets(store.secrets, master_key(settings)),
-        volumes=Volumes(store.volumes, settings.data_dir / "volumes"),
+        volumes=Volumes(store.volumes, settings.data_dir / "volumes", clock),
         images=images or builder,
-        providers=Providers([made for made in (provider, walled) if made]),
+        providers=Providers(chosen.providers if chosen else [provider] if provider else []),
         inventory=inventory,
         places=Places(settings.data_dir, arena.path),
         roster=Roster(herald.container),
@@ -190,9 +193,9 @@ def _add_routes(plane: Plane, arena: ArenaRoot, leave: Callable[[], None]) -> No
         runtime.router(About(parts, release(), arena.kind), stop, gate),
         sessions.router(store, plane.sessions, plane.relay, plane.watch, gate),
         agents.router(plane.relay, gate),
-        images.router(store, plane.builder, gate),
+        images.router(store, plane.builder, parts.secrets, gate),
         blobs.router(store, gate, DEFAULTS.blob_limit_bytes),
-        volumes.router(store, parts.volumes, gate),
+        volumes.router(store, parts.volumes, parts.prices, gate),
         secrets.router(store, parts.secrets, gate),
         tokens.router(store, gate, plane.watch, parts.clock),
         usage.router(store, parts.accounts, parts.prices, gate),
@@ -261,19 +264,16 @@ class Stirring:
             self._stir(-1)
 
 
-def _process_provider(settings: Settings, inventory: Inventory, clock: Clock, arena: ArenaRoot) -> ProcessProvider:
-    data_dir = settings.data_dir
-    lent = (data_dir / "sessions", data_dir / "volumes", data_dir / "images" / "files")
-    return ProcessProvider(
-        data_dir=data_dir,
-        runtime_dir=settings.runtime_dir,
-        inventory=inventory,
-        env=settings.container_env,
-        clock=clock,
-        embedded=settings.embedded,
-        given=Given(
-            walled=settings.sandbox,
-            shared=(data_dir / "images" / "layers",),
-            lent=(*lent, arena.path, settings.socket_path.parent / "agents"),
-        ),
+def _engine_builder(settings: Settings, chosen: Chosen) -> EngineBuilder | None:
+    """Return what builds images of the engine that containers start in, where there is one."""
+    if not chosen.engine_url:
+        return None
+    options = BuildOptions(
+        url=chosen.engine_url,
+        pip=read_pip_options(settings.own_env),
+        uv=find_uv_bin(),
+        scratch=settings.data_dir / "images" / "tmp",
+        network=settings.build_network,
+        slim=settings.docker_image,
     )
+    return EngineBuilder(options, timeout_s=DEFAULTS.build_timeout_s)

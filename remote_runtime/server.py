@@ -29,7 +29,7 @@ from remote_runtime.app import Plane, create_plane
 from remote_runtime.arenas import ArenaRoot, open_arenas
 from remote_runtime.clock import Clock, SystemClock
 from remote_runtime.release import release
-from remote_runtime.settings import Settings
+from remote_runtime.settings import PROVIDERS, Settings, agents_door
 from remote_runtime.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,20 +45,20 @@ def serve(settings: Settings, announce: IO[str]) -> None:
     _make_private(settings.runtime_dir)
     _make_private(settings.data_dir)
     # Two of them on one data directory would end each other's uploads and both adopt its containers.
-    with _only_one(settings.runtime_dir), _only_one(settings.data_dir), _listening(settings) as (listener, address):
+    with _only_one(settings.runtime_dir), _only_one(settings.data_dir), _listening(settings) as (listeners, address):
         clock = SystemClock()
         store = Store.open(settings.store_url, clock, settings.data_dir)
         try:
             # Beyond this machine's locks: a database may be shared by hosts, or by data directories of one host.
             store.seat.take(_holder(settings.data_dir / "holder"), f"{socket.gethostname()} ({settings.data_dir})")
-            _serve(settings, store, clock, listener, address, announce)
+            _serve(settings, store, clock, listeners, address, announce)
             store.seat.leave()
         finally:
             store.close()
 
 
 def _serve(
-    settings: Settings, store: Store, clock: Clock, listener: socket.socket, address: str, announce: IO[str]
+    settings: Settings, store: Store, clock: Clock, listeners: list[socket.socket], address: str, announce: IO[str]
 ) -> None:
     token_file = settings.runtime_dir / "token"
     token = _own_token(token_file)
@@ -72,7 +72,7 @@ def _serve(
         server.prepare(plane, hibernates=settings.embedded)
         with _told(settings.runtime_dir / "runtime.json", address):
             print(f"Cellburst listens on {address}; its token is in {token_file}", file=announce, flush=True)
-            server.run([listener])
+            server.run(listeners)
 
 
 @contextlib.contextmanager
@@ -185,20 +185,26 @@ def _only_one(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
-    """Open the one address this runtime has, and say it as `unix:/path` or `http://host:port`."""
-    if settings.port is not None:
-        with _tcp(settings.host, settings.port) as listener:
-            host, port = listener.getsockname()[:2]
-            yield listener, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        return
+def _listening(settings: Settings) -> Iterator[tuple[list[socket.socket], str]]:
+    """Open the one address this runtime has, and say it as `unix:/path` or `http://host:port`.
+
+    Containers of an engine may have another network than this host, or none: they get a socket of their own.
+    """
     path = settings.socket_path
-    with _unix(path) as listener:
-        try:
-            yield listener, f"unix:{path}"
-        finally:
-            path.unlink(missing_ok=True)
-            agents_door(path).unlink(missing_ok=True)
+    door = agents_door(path)
+    with contextlib.ExitStack() as opened:
+        opened.callback(door.unlink, missing_ok=True)
+        if settings.port is not None:
+            listener = opened.enter_context(_tcp(settings.host, settings.port))
+            host, port = listener.getsockname()[:2]
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            doors = [] if settings.providers == PROVIDERS[:1] else [opened.enter_context(_unix(door))]
+            yield [listener, *doors], address
+            return
+        listener = opened.enter_context(_unix(path))
+        opened.callback(path.unlink, missing_ok=True)
+        _open_agents_door(path)
+        yield [listener], f"unix:{path}"
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -225,13 +231,7 @@ def _unix(path: Path) -> socket.socket:
     finally:
         os.umask(before)
     listener.listen(_BACKLOG)
-    _open_agents_door(path)
     return listener
-
-
-def agents_door(path: Path) -> Path:
-    """Return the socket's other name, in a directory that agents may see: beside the first lies the owner's token."""
-    return path.parent / "agents" / path.name
 
 
 def _open_agents_door(path: Path) -> None:

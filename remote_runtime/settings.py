@@ -25,6 +25,9 @@ _HANDED_ON: Final = frozenset(
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     }
 )
+PROVIDERS: Final = ("process", "docker")
+_DOCKER_IMAGE: Final = "python:{python}-slim"
+_DOCKER_NETWORK: Final = "bridge"
 _MASTER_KEY: Final = "CELLBURST_MASTER_KEY"
 _HANDED_ON_FAMILIES: Final = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_")
 
@@ -41,6 +44,11 @@ class Settings:
     port: int | None = None  # a number, 0 for any free one: listen on TCP instead of a socket
     embedded: bool = False  # started by a notebook: goes away when nothing is left
     simulate: GpuRequest = GpuRequest()
+    providers: tuple[str, ...] = PROVIDERS[:1]  # where containers come from; the first is for sessions that do not care
+    docker_host: str = ""  # of the container engine; empty: the first socket of this host that is there
+    docker_image: str = _DOCKER_IMAGE  # of sessions whose recipe is packages alone
+    docker_network: str = _DOCKER_NETWORK  # the engine's, of sessions that have one
+    build_network: str = ""  # of commands that build an image, as for `docker build --network`; empty: the engine's own
     prices: Path | None = None
     master_key: str = field(default="", repr=False)
     master_key_source: str = ""  # file, env or keyring; empty: env where the key is given, else file
@@ -48,6 +56,7 @@ class Settings:
     log_format: str = "auto"  # on standard error: json, text, or auto: text on a terminal
     arena_dir: Path | None = None  # None: a tmpfs of our own where that can be had
     idle_after_s: float = DEFAULTS.idle_after_s
+    freeze_after_s: float = DEFAULTS.freeze_after_s
     linger_s: float = DEFAULTS.linger_s
     heartbeat_s: float = DEFAULTS.heartbeat_s
     orphan_after_s: float = DEFAULTS.orphan_after_s
@@ -77,6 +86,11 @@ class Settings:
             host=env.get("CELLBURST_HOST", "127.0.0.1"),
             port=int(_number(env, "CELLBURST_PORT", 0)) if env.get("CELLBURST_PORT") else None,
             simulate=parse_gpu(env.get("CELLBURST_SIMULATE_GPUS") or "cpu"),
+            providers=parse_providers("CELLBURST_PROVIDERS", env.get("CELLBURST_PROVIDERS", "")),
+            docker_host=env.get("CELLBURST_DOCKER_HOST") or env.get("DOCKER_HOST", ""),
+            docker_image=env.get("CELLBURST_DOCKER_IMAGE") or _DOCKER_IMAGE,
+            docker_network=env.get("CELLBURST_DOCKER_NETWORK") or _DOCKER_NETWORK,
+            build_network=env.get("CELLBURST_BUILD_NETWORK", ""),
             prices=_path(env, "CELLBURST_PRICES"),
             master_key=env.get(_MASTER_KEY, ""),
             master_key_source=_one_of(env, "CELLBURST_MASTER_KEY_SOURCE", ("file", "env", "keyring")),
@@ -84,6 +98,7 @@ class Settings:
             log_format=_log_format(env),
             arena_dir=_path(env, "CELLBURST_ARENA_DIR"),
             idle_after_s=_number(env, "CELLBURST_IDLE_AFTER_S", DEFAULTS.idle_after_s),
+            freeze_after_s=_number(env, "CELLBURST_FREEZE_AFTER_S", DEFAULTS.freeze_after_s),
             linger_s=_number(env, "CELLBURST_LINGER_S", DEFAULTS.linger_s),
             heartbeat_s=_number(env, "CELLBURST_HEARTBEAT_S", DEFAULTS.heartbeat_s),
             orphan_after_s=_number(env, "CELLBURST_ORPHAN_AFTER_S", DEFAULTS.orphan_after_s),
@@ -112,6 +127,11 @@ class Settings:
         return self.socket or self.runtime_dir / "runtime.sock"
 
 
+def agents_door(path: Path) -> Path:
+    """Return the socket's other name, in a directory that agents may see: beside the first lies the owner's token."""
+    return path.parent / "agents" / path.name
+
+
 def default_data_dir() -> Path:
     """Return this user's data directory of this store schema."""
     return platformdirs.user_data_path("cellburst") / f"v{STORE_SCHEMA}"
@@ -122,6 +142,15 @@ def default_runtime_dir(env: Mapping[str, str]) -> Path:
     base = env.get("XDG_RUNTIME_DIR")
     key = f"v{STORE_SCHEMA}"
     return Path(base, "cellburst", key) if base else Path(tempfile.gettempdir(), f"cellburst-{os.getuid()}-{key}")
+
+
+def parse_providers(said: str, text: str) -> tuple[str, ...]:
+    """Read `process,docker`, empty for the usual; raises BadOption that names who said it."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in PROVIDERS:
+            raise BadOption(f"{said} is {text!r}: it wants one or more of {', '.join(PROVIDERS)}.")
+    return names or PROVIDERS[:1]
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

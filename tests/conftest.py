@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from remote_runtime.store import Store, sqlite_url
+from tests.engines import Engine, engine
 from tests.postgres import Postgres, cluster
 from tests.stores import StillClock
 
@@ -62,6 +63,20 @@ def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL, started when the first test wants it."""
     with cluster() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Engine]:
+    """A real dockerd, started when the first test wants it."""
+    with engine("docker") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[Engine]:
+    """A real podman that serves Docker's API, started when the first test wants it."""
+    with engine("podman") as made:
+        yield made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -18,6 +18,7 @@ from kernel_bridge.protocol.images import ImageRecipe
 from kernel_bridge.protocol.messages import IOPUB, SHELL, Message, encode, new_header
 from kernel_bridge.protocol.notes import Note, note_from_wire, note_to_wire
 from remote_runtime.clock import Clock
+from remote_runtime.images.engine_builder import NOBODY, Asker
 from remote_runtime.images.records import Environment, Layer
 from remote_runtime.images.uv import Progress
 from remote_runtime.providers import host
@@ -123,7 +124,7 @@ class FakeImages:
         self.fails: Exception | None = None
         self.lines: tuple[str, ...] = ()
 
-    async def environment(self, recipe: ImageRecipe, progress: Progress) -> Environment:
+    async def environment(self, recipe: ImageRecipe, progress: Progress, asker: Asker = NOBODY) -> Environment:
         for line in self.lines:
             progress(line)
         if self.fails is not None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kernel_bridge.cli import logs, runtime, secrets, tokens, volumes
+from kernel_bridge.cli import images, logs, runtime, secrets, tokens, volumes
 from kernel_bridge.client.embedded import release
 from kernel_bridge.errors import BadRequest, CellburstError
 
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cellburst {release()}")
     nouns = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (runtime, volumes, secrets, tokens, logs):
+    for module in (runtime, images, volumes, secrets, tokens, logs):
         module.add_commands(nouns)
     return parser
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+
+from kernel_bridge.protocol.resources import show_size
 
 _AFTER_S = 0.5  # what is over sooner needs no line
 _EVERY_S = 0.1
+_BAR_CHARS = 24
+_SPEED_OVER_S = 5.0
 
 
 class Progress:
@@ -16,7 +19,8 @@ class Progress:
     def __init__(self, total_bytes: int) -> None:
         self._total_bytes = total_bytes
         self._done_bytes = 0
-        self._next_at = time.monotonic() + _AFTER_S
+        self._marks = [(time.monotonic(), 0)]
+        self._next_at = self._marks[0][0] + _AFTER_S
         self._shown = False
 
     def __enter__(self) -> Progress:
@@ -26,21 +30,32 @@ class Progress:
         if self._shown:
             self._write("")
 
-    def over(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the pieces, counting them under the name that is shown."""
-        for piece in pieces:
-            yield piece
-            self._done_bytes += len(piece)
-            self._show(name)
-
-    def _show(self, name: str) -> None:
+    def count(self, name: str, size_bytes: int) -> None:
+        """Add bytes of the file whose name is shown."""
+        self._done_bytes += size_bytes
         now = time.monotonic()
         if now < self._next_at or not sys.stderr.isatty():
             return
         self._next_at = now + _EVERY_S
-        share = self._done_bytes / self._total_bytes if self._total_bytes else 1.0
-        self._write(f"{share:4.0%} of {self._total_bytes / 2**20:.0f} MiB  {name[-60:]}")
+        self._marks = [mark for mark in self._marks if now - mark[0] < _SPEED_OVER_S] or self._marks[-1:]
+        self._marks.append((now, self._done_bytes))
+        self._write(line(self._done_bytes, self._total_bytes, self._speed(), name))
 
-    def _write(self, line: str) -> None:
+    def _speed(self) -> float:
+        (began, before), (now, done) = self._marks[0], self._marks[-1]
+        return (done - before) / (now - began) if now > began else 0.0
+
+    def _write(self, text: str) -> None:
         self._shown = True
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def line(done_bytes: int, total_bytes: int, bytes_a_s: float, name: str) -> str:
+    """Return a bar, how much of how much, the speed, how long it will take, and what is under way."""
+    share = min(done_bytes / total_bytes, 1.0) if total_bytes else 1.0
+    filled = int(share * _BAR_CHARS)
+    bar = "█" * filled + "·" * (_BAR_CHARS - filled)
+    left_s = int((total_bytes - done_bytes) / bytes_a_s) if bytes_a_s > 0 else 0
+    left = f"  {left_s // 60}:{left_s % 60:02} left" if bytes_a_s > 0 else ""
+    speed = f"  {show_size(int(bytes_a_s))}/s" if bytes_a_s > 0 else ""
+    return f"{bar} {share:4.0%} of {show_size(total_bytes)}{speed}{left}  {name[-40:]}"

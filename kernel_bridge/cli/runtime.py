@@ -48,6 +48,11 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="N", type=int, help="listen on this port (0 takes any free one)")
     parser.add_argument("--socket", metavar="PATH", help="listen on this unix socket")
     parser.add_argument("--data-dir", metavar="PATH", help="keep state, images and volumes here")
+    parser.add_argument(
+        "--provider",
+        metavar="process,docker",
+        help="where containers come from: processes of this host, its container engine, or both, the usual first",
+    )
     parser.add_argument("--simulate-gpus", metavar="A100:2", help="declare cards that are not there; cells use the CPU")
 
 
@@ -84,6 +89,7 @@ def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
         "CELLBURST_PORT": DEFAULT_PORT if port is None and arguments.host else port,
         "CELLBURST_SOCKET": arguments.socket,
         "CELLBURST_DATA_DIR": arguments.data_dir,
+        "CELLBURST_PROVIDERS": arguments.provider,
         "CELLBURST_SIMULATE_GPUS": arguments.simulate_gpus,
     }
     return {name: str(value) for name, value in given.items() if value is not None}
@@ -149,8 +155,8 @@ def _card(stock: CardStock) -> str:
 
 def _session_row(session: SessionInfo) -> tuple[str, ...]:
     card = f"{session.card or '-'}{' simulated' if session.simulated else ''}"
-    state = session.container_state or session.state
+    state = f"{session.container_state or session.state}{', frozen' if session.frozen else ''}"
     rate = f"{format_usd(session.rate_microusd_per_h)}/h"
     stored = show_size(session.kept_bytes) if session.kept_bytes else "-"
     spent = format_usd(session.spent_microusd)
-    return session.id, str(state), card, rate, spent, stored, session.spec.notebook.path or "-"
+    return session.id, state, card, rate, spent, stored, session.spec.notebook.path or "-"

@@ -6,8 +6,10 @@ import argparse
 import getpass
 import os
 import sys
+from pathlib import Path
 
 from kernel_bridge.cli.common import Nouns, add_command, add_json, add_noun, connect, show, time_text
+from kernel_bridge.cli.secret_files import from_dotenv, from_json
 from kernel_bridge.errors import BadOption, NotFound
 
 
@@ -21,6 +23,8 @@ def add_commands(nouns: Nouns) -> None:
     create.add_argument(
         "--from-env", metavar="KEY", action="append", default=[], help="take a variable from this environment"
     )
+    create.add_argument("--from-dotenv", metavar="FILE", type=Path, help="take the variables of a .env file")
+    create.add_argument("--from-json", metavar="FILE", type=Path, help="take the variables of a JSON object of texts")
     remove = add_command(verbs, "rm", _remove, "delete a secret")
     remove.add_argument("name", metavar="NAME")
     add_command(verbs, "rekey", _rekey, "seal every secret with a new master key (wants an admin's token)")
@@ -36,9 +40,14 @@ def _list(arguments: argparse.Namespace) -> None:
 def _create(arguments: argparse.Namespace) -> None:
     if sum(text.endswith("=-") for text in arguments.pairs) > 1 and not sys.stdin.isatty():
         raise BadOption("Only one variable can be read from stdin: give the others with --from-env KEY.")
-    values = dict(map(_pair, arguments.pairs)) | {key: _from_env(key) for key in arguments.from_env}
+    values = from_dotenv(arguments.from_dotenv) if arguments.from_dotenv else {}
+    values |= from_json(arguments.from_json) if arguments.from_json else {}
+    values |= dict(map(_pair, arguments.pairs)) | {key: _from_env(key) for key in arguments.from_env}
     if not values:
-        raise BadOption("A secret wants at least one variable: `KEY=-`, `KEY=VALUE` or `--from-env KEY`.")
+        raise BadOption(
+            "A secret wants at least one variable: `KEY=-`, `KEY=VALUE`, `--from-env KEY`, `--from-dotenv FILE` or "
+            "`--from-json FILE`."
+        )
     with connect() as plane:
         plane.put_secret(arguments.name, values)
     print(f"{arguments.name}: {', '.join(sorted(values))}")

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from kernel_bridge.client.images import ImageRoutes
 from kernel_bridge.client.replies import (
     CellInfo,
     FileEntry,
@@ -19,6 +20,7 @@ from kernel_bridge.client.replies import (
     VolumeInfo,
 )
 from kernel_bridge.client.transport import Transport
+from kernel_bridge.client.volumes import VolumeRoutes
 from kernel_bridge.config import Address
 from kernel_bridge.protocol.defaults import DEFAULTS
 from kernel_bridge.protocol.images import ImageRecipe
@@ -37,6 +39,8 @@ class ControlPlane:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._http = Transport(address)
+        self.volume_routes = VolumeRoutes(self._http)
+        self.image_routes = ImageRoutes(self._http)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -16,6 +16,22 @@ class CardStock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    """An image recipe, and how it stands."""
+
+    digest: str
+    label: str = ""
+    base: str = ""
+    python: str = ""
+    state: str = ""
+    seconds: float = 0.0
+    detail: str = ""
+    image: str = ""
+    size_bytes: int = 0
+    used_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
     """One thing that a runtime let go of, or would."""
 
@@ -56,11 +72,31 @@ class RuntimeInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeInfo:
-    """One volume."""
+    """One volume. What follows the size is known where one volume was asked for."""
 
     name: str
     created_at_s: float = 0.0
     size_bytes: int = 0
+    files: int = 0
+    disk_bytes: int = 0  # holes take nothing
+    history_bytes: int = 0  # of disk, for its versions
+    growth_week_bytes: int = 0
+    quota_bytes: int = 0  # 0: none
+    free_bytes: int = 0  # of the disk it is on
+    cost_month_microusd: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """One version of a volume."""
+
+    version: int
+    created_at_s: float = 0.0
+    message: str = ""
+    files: int = 0
+    size_bytes: int = 0
+    new_bytes: int = 0  # of disk, beyond what earlier versions hold
+    skipped: int = 0  # pipes, sockets and devices, which no version holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +107,7 @@ class FileEntry:
     kind: str = "file"
     size_bytes: int = 0
     modified_at_s: float = 0.0
+    executable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

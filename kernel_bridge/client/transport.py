@@ -88,6 +88,17 @@ class Transport:
             yield int(length) if length else None, response.iter_raw(1 << 20)
 
     @contextmanager
+    def opened(
+        self, path: str, *, params: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> Iterator[httpx2.Response]:
+        """GET something whose body is read by the caller; raises a CellburstError."""
+        with self._unreachable(), self._client.stream("GET", path, params=params, headers=headers) as response:
+            if response.is_error:
+                response.read()
+                _check(response)
+            yield response
+
+    @contextmanager
     def _unreachable(self) -> Iterator[None]:
         try:
             if self.address.socket:

@@ -9,7 +9,7 @@ container asks  page_request {names}      -> page_reply {units, missing, refused
                 version_request {module}  -> version_reply {requirement}: what the notebook has of it, as `numpy==2.4.6`
                 package_request {module}  -> package_reply {layers, modules: [FileRef], why}
                 package_request {requirements}  -> the same: what `%pip install` names
-                source_request {name}     -> source_reply {text}: of a cell, for a traceback
+                source_request {name}     -> source_reply {text, number}: of a cell, for a traceback
                 (`name`: where the folder is too full to be listed, only this one; `tree`: the folders below it too)
 notebook asks   fetch_request {key, data_only}  -> fetch_reply {unit: UnitHead | null, why}
                 get_file_request {path}   -> get_file_reply {files: [FileRef], why}: a file, or those of a folder
@@ -27,6 +27,9 @@ from typing import Any, Final, Literal, NamedTuple
 from kernel_bridge.protocol.blobs import BufferRef, UnitHead
 
 METADATA_KEY: Final = "cellburst"
+
+# Tools keep what is theirs in folders of these names: they are seen on both sides, what is inside is not.
+UNLISTED_FOLDERS: Final = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ class CellRequest:
     folders: tuple[FolderList, ...] = ()  # the container has shown them, and they changed
     timeout_s: float | None = None
     number: int = 0  # the cell's number in the notebook, for its tracebacks; 0: it has none
+    deferred_annotations: bool = False  # a cell has said `from __future__ import annotations`: it holds from then on
     may_draw: bool = False  # the cell may use the libraries' own random generators
     want_result: bool = True  # send the value of the last expression home
     shared_arena: bool = False  # the notebook reads the session's arena; else large buffers come home as blobs
@@ -125,6 +129,7 @@ class HandleHead:
     device: str = ""
     size_bytes: int | None = None
     reason: str = ""  # why it stayed: "larger than 256 MB", "cannot be pickled: ...", "--leave"
+    beside: tuple[str, ...] = ()  # names that came home and share something with it: who uses one may change the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,8 @@ class CellReply:
     run_s: float = 0.0  # execution only
     exception: UnitHead | None = None  # the exception object, where it can travel
     state_lost: bool = False  # the request was for another namespace; nothing was run
+    deferred_annotations: bool = False  # as in the request
+    filename: str = ""  # that the cell's text was compiled under: what it left behind says where its lines are
 
 
 RESULT_NAME: Final = "_cellburst_result"
@@ -152,3 +159,6 @@ RANDOM_NAME: Final = "_cellburst_random"
 
 # The variable that holds a notebook's `on_wake` functions by name. It travels and is kept like any other.
 ON_WAKE_NAME: Final = "_cellburst_on_wake"
+
+# The attribute of a container's shell by which the SDK in a cell asks the agent: called with a type and a content.
+AGENT_DOOR: Final = "_cellburst_agent"

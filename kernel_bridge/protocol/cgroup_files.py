@@ -14,6 +14,8 @@ FILES: Final = {
     "agent/cgroup.procs": WRITE,
     "cell/cgroup.procs": BOTH,
     "cell/cgroup.kill": WRITE,  # v2, or the empty v2 tree of a hybrid host
+    "cell/cgroup.freeze": WRITE,  # the same
+    "cell/cpu.stat": READ,  # the same: it needs no controller
     "cell/pids.max": BOTH,
     "cell/pids.events": READ,
     "cell/memory.events": READ,  # v2: the kernel counts here who it killed for memory

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A directory of the host and the absolute path at which the container sees it."""
+    """A directory of the host and the absolute path at which the container sees it.
+
+    `below` is a folder in it that is shown alone. Cells write there, so a link on the way to it is not followed.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class ContainerConfig:
     card: str = "cpu"
     card_count: int = 0
     simulated: bool = False
+    devices: tuple[str, ...] = ()  # the UUIDs of its cards; none where they are simulated
+    device_files: tuple[str, ...] = ()  # through which their driver is reached, where no engine sees to that
     network: bool = True
     memory_bytes: int = 0  # its limits: zero is none of its own
     cpu: float = 0.0
@@ -47,4 +53,5 @@ class ContainerConfig:
     disk_reserve_bytes: int = 0  # what a cell has to leave free on their file system
     cgroups: tuple[str, ...] = ()  # the directories of its control groups, one in each tree of the host
     heartbeat_s: float = 5.0
+    freeze_after_s: float = 0.0  # idle for so long, user code is frozen; zero: never
     runtime_lost_after_s: float = 120.0

@@ -11,6 +11,7 @@ class Defaults:
     """What holds when nobody says otherwise."""
 
     idle_after_s: float = 300.0  # no cell or call runs for so long: state saved, container gone
+    freeze_after_s: float = 10.0  # no cell for so long: user code that does nothing is frozen until it is needed
     cell_timeout_s: float | None = None  # a cell may run for ever
     hibernated_kept_s: float = 7 * 86400.0
     unused_kept_s: float = 7 * 86400.0  # blobs, environments, logs and sessions without state that nobody uses

@@ -124,6 +124,7 @@ class Heartbeat:
     rss_bytes: int = 0
     outbox_messages: int = 0  # kept until the notebook acknowledges them
     outbox_bytes: int = 0
+    frozen: bool = False  # user code stands still until it is needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,9 @@ ANY: Final = "any"
 CPU: Final = "cpu"
 MAX_CARDS: Final = 8
 
-_CARD = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}\Z")
+# With spaces only as a driver writes it, maker first (between quotes, in a cell's first line).
+_CARD = re.compile(r"(?:[A-Za-z][A-Za-z0-9.-]{0,63}|(?:NVIDIA|Tesla|Quadro) [A-Za-z0-9 .-]{1,56})\Z", re.IGNORECASE)
+_ALIASES = {"a10g": "A10"}
 _COUNT = re.compile(r"[0-9]{1,3}\Z")
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(?:i?B)?\Z", re.ASCII | re.IGNORECASE)
 _NUMBER = r"(\d{1,12}(?:\.\d{1,12})?)"
@@ -110,5 +112,5 @@ def _choice(part: str, whole: str) -> CardChoice:
         raise BadOption(f"`{whole}` names no card: write for example `A100`, `H100:8`, `H100,A100`, `any` or `cpu`.")
     if not 1 <= int(count or 1) <= MAX_CARDS:
         raise BadOption(f"`{part}`: one container takes 1 to {MAX_CARDS} cards.")
-    known = {card.lower(): card for card in (*CARDS, ANY)}
+    known = {card.lower(): card for card in (*CARDS, ANY)} | _ALIASES
     return CardChoice(known.get(name.lower(), name), int(count or 1))

@@ -35,11 +35,20 @@ class ContainerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VolumeMount:
-    """A volume and the absolute path it appears at."""
+    """A volume, or a folder of it, or a version of it, and the absolute path it appears at."""
 
     name: str
     path: str
     read_only: bool = False
+    sub_path: str = ""  # a folder of the volume, from its root
+    version: int = 0  # a committed version, which is always read only; 0: the volume as it is
+    model_cache: bool = False  # where libraries keep the weights they fetch
+
+    @property
+    def source(self) -> str:
+        """Return what is mounted, as `--volume` takes it: `models`, `models/sub`, `models@3/sub`."""
+        version = f"@{self.version}" if self.version else ""
+        return f"{self.name}{version}{'/' if self.sub_path else ''}{self.sub_path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +77,7 @@ class SessionSpec:
     idle_after_s: float = DEFAULTS.idle_after_s
     network: bool = True  # False: its cells reach nothing but themselves
     name: str = ""  # `--session NAME`: shared by notebooks of one user that say the same name
+    provider: str = ""  # where its containers come from; empty: the first of the runtime's that can
 
     @property
     def billed_cpu(self) -> float:
@@ -84,6 +94,8 @@ class SessionSpec:
         """Return the digest that makes two requests the same session; the idle window is not part of it."""
         asked = to_wire(self)
         del asked["idle_after_s"]
+        if not self.provider:  # sessions of who could not say it are the same as before
+            del asked["provider"]
         asked["notebook"] = {"name": self.name} if self.name else {"kernel_id": self.notebook.kernel_id}
         asked["image"] = self.image.digest
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -113,6 +125,7 @@ class SessionInfo:
     rate_microusd_per_h: int = 0
     spent_microusd: int = 0
     idle_since_s: float | None = None
+    frozen: bool = False  # it idles and uses no processor until the next cell
     pinned_until_s: float | None = None
     new: bool = False  # opened by this very request
     kept_names: tuple[str, ...] = field(default=())  # hibernated: what its state holds

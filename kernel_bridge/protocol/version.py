@@ -8,7 +8,7 @@ from typing import Final
 PROTOCOL: Final = 2
 
 # The number of the last migration of the control plane's store; data directories are keyed by it.
-STORE_SCHEMA: Final = 3
+STORE_SCHEMA: Final = 4
 
 
 def mismatch(theirs: int) -> str | None:

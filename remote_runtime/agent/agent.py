@@ -42,6 +42,7 @@ from remote_runtime.agent.child_link import ChildLink
 from remote_runtime.agent.container_log import write_for_child
 from remote_runtime.agent.disk import DiskWatch, folders_of, limits_of
 from remote_runtime.agent.forks import ForkServer
+from remote_runtime.agent.freezer import Freezer
 from remote_runtime.agent.limits import Watch
 from remote_runtime.agent.line import Line
 from remote_runtime.agent.memory import watch_memory
@@ -61,6 +62,8 @@ class Agent:
         self._disk = DiskWatch(folders_of(config), limits_of(config), self._kill_cell)
         self._line = Line(config, self._to_child, self._heed)
         self._line.rss_bytes = lambda: self._child.rss_bytes() if self._child else 0
+        self._freezer = Freezer(watch, config.freeze_after_s, self._ask_how_it_rests, self._is_needed)
+        self._freezer.on_change = self._frozen
         self._valve = Valve()
         self._line.on_full = self._valve.press
         self._gate = Gate(config, self._line.send)
@@ -89,7 +92,8 @@ class Agent:
         await forks.start()
         async with self._group:
             self._start(asyncio.to_thread(self._watch.enter_agent))  # the kernel takes its time
-            tasks = [self._start(work) for work in (self._stay_connected(), self._watch_silence(), self._disk.run())]
+            always = (self._stay_connected(), self._watch_silence(), self._disk.run(), self._freezer.run())
+            tasks = [self._start(work) for work in always]
             if self._config.memory_bytes and not self._watch.bounds_memory:
                 most = self._config.memory_bytes
                 tasks.append(self._start(watch_memory(os.getppid(), most, self._is_busy, self._kill_cell)))
@@ -202,6 +206,24 @@ class Agent:
     def _is_busy(self) -> bool:
         return self._cell is not None
 
+    def _is_needed(self) -> bool:
+        saves = self._saved is not None and not self._saved.done()
+        return self._cell is not None or saves or not self._child_answered
+
+    def _ask_how_it_rests(self) -> str:
+        request = Message(STATE, new_header("rest_request", "cellburst"))
+        if self._child is not None:
+            self._child.send(b"".join(encode(request)))
+        return request.id
+
+    def _hear_how_it_rests(self, message: Message) -> None:
+        self._freezer.hear(message.parent_id, message.content)
+
+    def _frozen(self, frozen: bool) -> None:
+        self._line.frozen = frozen
+        if frozen:  # that it goes on shows in what it was needed for
+            self._line.beat()
+
     def _kill_cell(self, cause: str) -> None:
         self._killed_for = cause
         log.warning("the child is %s", cause, extra=self._cell_ids())
@@ -222,7 +244,9 @@ class Agent:
             "deadline": self._set_deadline,
             "blob_get_request": self._serve_blob,
             "blob_put_request": self._serve_blob,
+            "volume_request": self._serve_blob,
             "save_reply": self._note_saved,
+            "rest_reply": self._hear_how_it_rests,
             "log": self._write_log,
         }
         action = actions.get(str(head.header.get("msg_type")))
@@ -269,7 +293,7 @@ class Agent:
         message = decode(body)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._child.expect(message.id, future)
-        if message.type in ("blob_get_request", "blob_put_request"):
+        if message.type in ("blob_get_request", "blob_put_request", "volume_request"):
             self._serve_blob(message)
         else:
             self._line.send([body])
@@ -319,6 +343,7 @@ class Agent:
     # -- the supervisor ---------------------------------------------------------------------------------------------
 
     def _signal(self, number: int) -> None:
+        self._freezer.touch()
         self._tell_supervisor({"op": "signal", "number": int(number)})
 
     def _tell_supervisor(self, command: dict[str, Any]) -> None:
@@ -336,7 +361,8 @@ class Agent:
         for line in data.splitlines():
             event = json.loads(line)
             if event["event"] == "spawned":
-                self._child = ChildLink(descriptors, event["pid"], self._from_child, self._from_pipes)
+                before = self._freezer.touch
+                self._child = ChildLink(descriptors, event["pid"], self._from_child, self._from_pipes, before)
                 self._valve.attach(self._child)
                 self._born.set()
                 for body in self._early:
@@ -349,6 +375,7 @@ class Agent:
         """Tell the notebook how the child ended, and start another with an empty namespace."""
         cause = self._killed_for or str(event["cause"])
         self._killed_for = ""
+        self._freezer.touch()
         if self._child is not None:
             self._valve.attach(None)
             self._born.clear()

@@ -49,6 +49,7 @@ class Answers:
             "file_piece_request": self._file_piece,
             "state_request": self._state,
             "save_request": self._save,
+            "rest_request": self._rest,
         }
 
     def give(self, message: Message, lock: AbstractContextManager[Any]) -> None:
@@ -75,7 +76,7 @@ class Answers:
     def _kept_unit(self, asked: Mapping[str, Any]) -> PackedUnit:
         key, name = str(asked["key"]), str(asked.get("name", ""))
         self._references.replace_lost(key, name, str(asked.get("type", "")))
-        value = self._references.resolve(key)
+        value = self._references.resolve(key, name)
         # By value: a mirror of its own knows neither the handle nor what the notebook holds.
         scratch = Mirror(self._namespace, references=ReferenceTable(), why_not=self._references.why_not_home)
         scratch.sends_data_only = bool(asked.get("data_only"))
@@ -111,6 +112,9 @@ class Answers:
 
     def _state(self, message: Message) -> None:
         self._reply(message, self._hibernation.state_of(self._cells))
+
+    def _rest(self, message: Message) -> None:
+        self._reply(message, self._hibernation.rest())
 
     def _save(self, message: Message) -> None:
         self._reply(message, self._hibernation.save(self._cells))

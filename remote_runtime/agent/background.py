@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _OURS: Final = ("remote_runtime", "ipykernel", "asyncio", "IPython")
-_HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "joblib")
+_WAITING: Final = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "remote_runtime.agent.keeper")
+_HELPERS: Final = (*_WAITING, "joblib")
 _SHOWN: Final = 60  # characters of a command
 WHY: Final = "it ends with the container"
 
@@ -20,6 +21,11 @@ def running(namespace: MutableMapping[str, Any]) -> dict[str, str]:
     """Return what runs now, by what a person calls it, and why it is lost; call it on the loop's thread."""
     found = [*_tasks(), *_threads(namespace), *_processes()]
     return {name: f"{name} runs; {WHY}" for name in found}
+
+
+def count_waiting() -> int:
+    """Return how many processes below this one do nothing unless they are asked."""
+    return sum(any(name in words for name in _WAITING) for _, words in _commands())
 
 
 def _tasks() -> Iterator[str]:
@@ -43,12 +49,16 @@ def _threads(namespace: MutableMapping[str, Any]) -> Iterator[str]:
 
 
 def _processes() -> Iterator[str]:
+    for pid, words in _commands():
+        if words and not any(helper in words for helper in _HELPERS):
+            yield f"process {pid} ({words[:_SHOWN]})"
+
+
+def _commands() -> Iterator[tuple[int, str]]:
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in map(int, children.read_text().split()):
-                words = _command(pid)
-                if words and not any(helper in words for helper in _HELPERS):
-                    yield f"process {pid} ({words[:_SHOWN]})"
+                yield pid, _command(pid)
 
 
 def _command(pid: int) -> str:

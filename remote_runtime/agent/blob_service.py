@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import http.client
+import json
 import mmap
 import os
 import secrets
-import socket
 import ssl
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import xxhash
 
 from kernel_bridge.protocol.blobs import check_digest
 from kernel_bridge.protocol.containers import ContainerConfig
+from remote_runtime.agent.unix_path import dial
 
 _CHUNK_BYTES: Final = 1 << 20
 _OK: Final = (200, 201, 204)
+_TIMEOUT_S: Final = 600.0
+_COMMIT_S: Final = 3600.0
 
 
 class BlobService:
@@ -35,6 +38,7 @@ class BlobService:
         actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "blob_get_request": self._get,
             "blob_put_request": self._put,
+            "volume_request": self._volume,
         }
         try:
             return actions[msg_type](content)
@@ -70,17 +74,35 @@ class BlobService:
             reply.read()
         return {} if reply.status in _OK else {"why": f"the control plane answered {reply.status}"}
 
+    def _volume(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Commit a volume that this container has mounted, or tell its newest version."""
+        path = f"/v1/volumes/{quote(str(content['name']), safe='')}/versions"
+        commits = content["verb"] == "commit"
+        body = json.dumps({"message": str(content.get("message", ""))}) if commits else None
+        with closing(self._connect(_COMMIT_S)) as connection:
+            connection.request("POST" if commits else "GET", path, body=body, headers=self._headers())
+            reply = connection.getresponse()
+            said = json.loads(reply.read() or b"{}")
+        if reply.status not in _OK:
+            return {"why": str(said.get("detail", f"the control plane answered {reply.status}")), **_code(said)}
+        newest = said if commits else next(iter(said["versions"]), {"version": 0})
+        return {"version": int(newest["version"])}
+
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._config.token}"}
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self, timeout_s: float = _TIMEOUT_S) -> http.client.HTTPConnection:
         url = self._config.control_url
         if url.startswith("unix:"):
-            return _UnixConnection(url.removeprefix("unix:"))
+            return _UnixConnection(url.removeprefix("unix:"), timeout_s)
         parts = urlsplit(url)
         if parts.scheme == "https":
-            return http.client.HTTPSConnection(parts.netloc, context=ssl.create_default_context(), timeout=600)
-        return http.client.HTTPConnection(parts.netloc, timeout=600)
+            return http.client.HTTPSConnection(parts.netloc, context=ssl.create_default_context(), timeout=timeout_s)
+        return http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
+
+
+def _code(said: dict[str, Any]) -> dict[str, Any]:
+    return {"code": str(said["code"])} if "code" in said else {}
 
 
 def _plainly(path: str, flags: int) -> int:
@@ -99,10 +121,9 @@ def _receive(reply: http.client.HTTPResponse, path: Path) -> str:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("runtime", timeout=600)
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("runtime", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self._path)
+        self.sock = dial(self._path)

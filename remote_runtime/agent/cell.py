@@ -23,6 +23,8 @@ from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.randomness import RandomStates, module_of
 from kernel_bridge.capture.references import ReferenceTable
 from kernel_bridge.capture.units import Export, PackedUnit
+from kernel_bridge.codecs.absent import installed_version
+from kernel_bridge.codecs.loggers import staying_lines
 from kernel_bridge.codecs.wire_units import BufferSender, Source, pack_units
 from kernel_bridge.errors import CellburstError
 from kernel_bridge.protocol.blobs import UnitHead
@@ -38,6 +40,8 @@ from kernel_bridge.protocol.cells import (
 from kernel_bridge.protocol.messages import Buffer
 from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.agent.after_import import AfterImport
+from remote_runtime.agent.aside import Aside
+from remote_runtime.agent.beside import Beside
 from remote_runtime.agent.files import WorkDirectory
 from remote_runtime.agent.kernel_host import HostedKernel
 from remote_runtime.agent.packages import NotebookFinder, link_layers
@@ -85,6 +89,9 @@ class CellRunner:
         self._imports = AfterImport()
         self._prepare_s = 0.0
         self.epoch = ""
+        self.aside = Aside(self._namespace, mirror)
+        self._remarks: list[str] = []  # to show under this cell
+        self._beside = Beside(mirror)
 
     def prepare(self, request: CellRequest, header: dict[str, Any], inline: tuple[Buffer, ...]) -> None:
         """Bring the namespace up to date for a cell; raises CellburstError when a part cannot be brought home."""
@@ -93,7 +100,7 @@ class CellRunner:
         self._pager.begin(header, manifest)
         self._references.release(request.release)
         self._mirror.sends_data_only = request.data_only
-        self._forget((*manifest.available, *manifest.gone))
+        self._change_hands(request)
         self._namespace.builtins.refresh(self._pager.names() & vars(builtins).keys())
         self._namespace.install_builtins()
         link_layers(request.layers)
@@ -127,7 +134,10 @@ class CellRunner:
 
     def collect(self, request: CellRequest, sender: BufferSender, run_s: float) -> CellReply:
         """Find what the cell changed and put it on its way home."""
-        home = _Home()
+        home = _Home(notices=self._remarks)
+        self._remarks = []
+        self.aside.forget(name for head in request.units for name in head.names)
+        self.aside.forget(self._pager.paged.names)
         self._source.release()  # before anything is put on its way home: it may have the content of what came
         self._namespace.look_through(None)
         with self._namespace.plain():
@@ -138,9 +148,11 @@ class CellRunner:
             finally:
                 for name in extra:
                     dict.pop(self._namespace, name, None)
-                self._mirror.drop([*extra, *deleted])  # not before: what it was may have another name now
+            # Not before: what it was may have another name now. What shared something with it stays as exchanged.
+            self._mirror.retire([*extra, *deleted])
         heads = self._pack(home, sender)
         result = next((head for head in heads if RESULT_NAME in head.names), None)
+        home.handles = self._beside.untold(self._used(request)) | home.handles
         handles = tuple(self._keep(name, why, extra) for name, why in home.handles.items())
         return CellReply(
             epoch=self.epoch,
@@ -154,12 +166,25 @@ class CellRunner:
             notices=tuple(home.notices),
             prepare_s=self._prepare_s,
             run_s=run_s,
+            filename=self._kernel.filename,
+            deferred_annotations=self._kernel.defers_annotations,
         )
+
+    def _change_hands(self, request: CellRequest) -> None:
+        """Let go of what the notebook has a newer value of; a notebook that knows nothing of us has the last word."""
+        manifest = request.manifest
+        if manifest.full:
+            coming = (name for head in request.units for name in head.names)
+            self._remarks += self.aside.hand_over(self.user_names(), (*manifest.available, *coming))
+        self.aside.forget(manifest.gone)
+        self._forget((*manifest.available, *manifest.gone))
 
     def _notebooks_version(self, module: str) -> str:
         """Say what of a module the notebook has, for a value that this side could not rebuild for want of it."""
         reply = self._pager.ask("version_request", {"module": module}) if module else None
         wanted = str(reply.content.get("requirement", "")) if reply is not None else ""
+        if wanted == installed_version(module.partition(".")[0]).replace(" ", "=="):
+            return ""
         return f'; the notebook has {wanted}: `.pip_install("{wanted}")` puts that into an image' if wanted else ""
 
     def _pack(self, home: _Home, sender: BufferSender) -> tuple[UnitHead, ...]:
@@ -240,12 +265,14 @@ class CellRunner:
         for name in names:
             hush_last(dict.pop(self._namespace, name, None))
             self._stayed.pop(name, None)
+            self._beside.forget(name)
 
     def _deleted(self) -> list[str]:
         known = self._mirror.shared_names() | self._stayed.keys() | self._pager.dropped
         gone = [name for name in known if name not in self._namespace and not self._is_saved(name)]
         for name in gone:
             self._stayed.pop(name, None)
+            self._beside.forget(name)
         return sorted(name for name in gone if name not in (RESULT_NAME, _EXCEPTION_NAME))
 
     def _is_saved(self, name: str) -> bool:
@@ -277,6 +304,8 @@ class CellRunner:
 
     def _export(self, request: CellRequest, extra: list[str], home: _Home) -> None:
         candidates = [*self._candidates(request), *extra]
+        values = ((name, dict.get(self._namespace, name)) for name in candidates)
+        home.notices += staying_lines(values, in_container=True)
         leave = set(request.leave)
         home.handles |= {name: "--leave" for name in candidates if name in leave}
         wanted = [name for name in candidates if name not in leave]
@@ -333,7 +362,13 @@ class CellRunner:
             device=info.device or "",
             size_bytes=info.size_bytes,
             reason=why,
+            beside=() if name in extra else self._beside.note(name, key, value, why),
         )
+
+    def _used(self, request: CellRequest) -> dict[str, Any]:
+        """Return the values that stayed and that the cell names."""
+        used = {name: dict.get(self._namespace, name) for name in request.may_change if name in self._stayed}
+        return {name: value for name, value in used.items() if self._references.holds(self._stayed[name], value)}
 
     def _extra_value(self, name: str) -> object:
         outcome = self._kernel.outcome

@@ -27,7 +27,7 @@ from kernel_bridge.codecs.guard import GUARD
 from kernel_bridge.codecs.units import ReceivedUnit
 from kernel_bridge.codecs.wire_units import BufferReceiver, BufferSender
 from kernel_bridge.errors import CellburstError, NotFound
-from kernel_bridge.protocol.cells import METADATA_KEY, CellReply, CellRequest, FileRef, FolderList
+from kernel_bridge.protocol.cells import AGENT_DOOR, METADATA_KEY, CellReply, CellRequest, FileRef, FolderList
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.messages import IOPUB, SHELL, STATE, Buffer, Message, new_header
 from kernel_bridge.protocol.wire import from_wire
@@ -102,8 +102,9 @@ class Child:
         self._namespace.attach(self._pager)
         self._cells.epoch = self._config.epoch
         sys.meta_path.append(self._finder)
+        setattr(self._kernel.shell, AGENT_DOOR, self._ask_agent)
         PipMagic(self._pager.ask, self._link).register(self._kernel.shell)
-        SourceCache(self._pager.source_of).install()
+        SourceCache(self._pager.source_of, self._kernel.number_cell).install()
         link_layers(self._config.layers)
         self._cells.epoch = self._hibernation.wake(self._config.epoch)
         self._hooks.install()
@@ -198,6 +199,8 @@ class Child:
         code = str(message.content.get("code", ""))
         if request.number:
             self._kernel.count = request.number
+        if request.deferred_annotations:
+            self._kernel.defer_annotations()
         if METADATA_KEY not in message.metadata:
             self._publish("execute_input", {"code": code, "execution_count": self._kernel.count}, message)
         self._mend_streams()
@@ -315,6 +318,10 @@ class Child:
 
     def _status(self, state: str, parent: Message) -> None:
         self._publish("status", {"execution_state": state}, parent)
+
+    def _ask_agent(self, msg_type: str, content: dict[str, Any]) -> dict[str, Any] | None:
+        reply = self._pipe.request(Message(STATE, new_header(msg_type, ""), content=content))
+        return None if reply is None else reply.content
 
     def _reply(self, message: Message, content: dict[str, Any], reply: CellReply, inline: tuple[Buffer, ...]) -> None:
         header = new_header("execute_reply", "cellburst")

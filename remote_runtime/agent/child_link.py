@@ -31,7 +31,9 @@ class ChildLink:
         pid: int,
         on_body: Callable[[bytes], None],
         on_text: Callable[[str, str], None],
+        before: Callable[[], None] = lambda: None,
     ) -> None:
+        self._before = before  # whatever is sent: the child may have to be made able to read it
         self._socket = socket.socket(fileno=descriptors[0])
         self._socket.setblocking(False)
         self._pid = pid
@@ -59,6 +61,7 @@ class ChildLink:
                 return
         for piece in frame([body]):
             self._unsent += piece
+        self._before()
         self._write()
 
     def expect(self, msg_id: str, future: asyncio.Future[bytes]) -> None:

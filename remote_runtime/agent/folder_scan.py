@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-SKIPPED: Final = frozenset({"__pycache__", ".ipynb_checkpoints", ".git"})
+from kernel_bridge.protocol.cells import UNLISTED_FOLDERS
+
 TEMPORARY: Final = ".cellburst-"  # how names of our own begin
 _SETTLED_NS: Final = 100_000_000  # a folder that changed in this while may change again within one tick of its clock
 
@@ -116,7 +117,7 @@ class FolderScan:
             if entry.is_symlink():
                 names.links[entry.name] = _target(entry.path)
             elif entry.is_dir(follow_symlinks=False):
-                names.folders += [entry.name] if entry.name not in SKIPPED else []
+                names.folders += [entry.name] if entry.name not in UNLISTED_FOLDERS else []
             elif folder + entry.name not in unopened:
                 names.files.append(entry.name)
         return names

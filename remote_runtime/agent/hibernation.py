@@ -16,6 +16,7 @@ from remote_runtime.agent.cell import CellRunner
 from remote_runtime.agent.kept import KeptTable
 from remote_runtime.agent.kernel_host import HostedKernel
 from remote_runtime.agent.process_state import ProcessState
+from remote_runtime.agent.rest import awake
 from remote_runtime.agent.resume import Resumption
 from remote_runtime.agent.saved import SavedState, describe_names
 from remote_runtime.agent.secrets import SavingTable
@@ -54,9 +55,13 @@ class Hibernation:
         background = running(self._namespace)
         return {"names": names, "lost": lost | background, "background": sorted(background)}
 
+    def rest(self) -> dict[str, Any]:
+        """Return what would miss the processor if it were taken away until the next cell."""
+        return awake(self._namespace)
+
     def save(self, cells: CellRunner) -> dict[str, Any]:
         """Write what lives here as the new state; returns what was kept and what could not be. Raises OSError."""
-        with self._namespace.plain():
+        with self._namespace.plain(), cells.aside.back():
             report = self.saved.save(cells.user_names(), cells.epoch, self._remarks)
         found: dict[str, Any] = to_wire(replace(report, lost=report.lost | running(self._namespace)))
         return found

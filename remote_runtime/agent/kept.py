@@ -43,14 +43,14 @@ class KeptTable(ReferenceTable):
         if older := self.saved.stand_in(name, kind):
             self._older[key] = older
 
-    def resolve(self, key: str) -> object:
+    def resolve(self, key: str, name: str = "") -> object:
         """Return the value of a handle; raises NotFound when it is lost."""
         key = self._older.get(key, key)
         if key not in self.kept() and self.saved is not None:
             found = self.saved.restore_handle(key)
             if not found and (why := self.saved.why_lost(key)):
                 raise NotFound(f"{why}; run the cell that made it again, or have an `on_wake` function do it")
-        return super().resolve(key)
+        return super().resolve(key, name)
 
     def release(self, keys: Iterable[str]) -> None:
         """Let go of kept values, and of saved ones."""

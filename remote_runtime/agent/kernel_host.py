@@ -6,6 +6,7 @@ there, aborting queues is the loop's matter, and SIGINT wakes the loop that runs
 """
 
 from __future__ import annotations
+import __future__
 
 import asyncio
 import inspect
@@ -19,12 +20,15 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ipykernel.compiler import XCachingCompiler
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.interactiveshell import ExecutionResult
 from jupyter_client.session import Session, extract_header
+from traitlets import Type
 from traitlets.config import Config
 
+from kernel_bridge.protocol.cells import METADATA_KEY
 from kernel_bridge.protocol.messages import IOPUB, STDIN, Message, new_header
 from remote_runtime.agent.namespace import MainModule, Namespace
 from remote_runtime.agent.pip_magic import as_pip_line
@@ -57,17 +61,51 @@ class FrameSession(Session):
         return {"header": message.header, "content": message.content, "metadata": message.metadata}
 
 
+class _Compiler(XCachingCompiler):
+    """Knows the name of the first text that a cell had compiled, which is its own; to compute it again is slow."""
+
+    first = ""
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        name: str = super().cache(transformed_code, number, raw_code)
+        self.first = self.first or name
+        return name
+
+
 class HostedShell(ZMQInteractiveShell):
     """The shell of a cell: its namespace pages, and stays that namespace through `%run`."""
+
+    _inside = 0  # how many cells run inside another
 
     async def run_cell_async(self, *arguments: Any, **options: Any) -> ExecutionResult:
         """Run a cell; one that runs inside another leaves it the place where its last value is noted."""
         outer = self.displayhook.exec_result
+        self._inside += outer is not None
         try:
             result: ExecutionResult = await super().run_cell_async(*arguments, **options)
             return result
         finally:
             self.displayhook.exec_result = outer
+            self._inside -= outer is not None
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
+        """Show a traceback: the one that ends the cell, which the notebook shows itself, or one by the way.
+
+        `%run`, `%time`, a cell run by a cell and a `_repr_html_` that fails show theirs, and the cell goes on.
+        """
+        hook: Any = self.displayhook
+        ends = hook.exec_result is None or hook.exec_result.error_in_exec is evalue
+        if ends and not self._inside:
+            super()._showtraceback(etype, evalue, stb)  # type: ignore[no-untyped-call]
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if getattr(hook, "msg", None) is not None:  # the last value's own: ipykernel fails the cell for it
+            self._last_traceback_during_displayhook = True
+        content = {"traceback": stb, "ename": etype.__name__, "evalue": str(evalue)}
+        metadata = {METADATA_KEY: {"by_the_way": True}}
+        hook.session.send(hook.pub_socket, "error", content, hook.parent_header, metadata=metadata)
+        self._last_traceback = stb
 
     def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
         """Run a line magic, and put our builtins back: `%run` leaves the plain module behind."""
@@ -102,6 +140,7 @@ class HostedKernel(IPythonKernel):
     """IPythonKernel on a loop of ours."""
 
     shell_class = HostedShell
+    compiler_class = Type(_Compiler)
     ask: Ask | None = None  # sends an input_request and waits
 
     def attach(self, publish: Publish, ask: Ask) -> None:
@@ -133,6 +172,20 @@ class HostedKernel(IPythonKernel):
         outcome: ExecutionResult | None = self._shell.last_execution_result
         return outcome
 
+    @property
+    def filename(self) -> str:
+        """Return the name under which the text of the last cell was compiled."""
+        return cast("_Compiler", self._shell.compile).first
+
+    @property
+    def defers_annotations(self) -> bool:
+        """Tell whether a cell has said `from __future__ import annotations`."""
+        return bool(self._shell.compile.flags & __future__.annotations.compiler_flag)
+
+    def defer_annotations(self) -> None:
+        """Compile cells from now on as if they said so."""
+        self._shell.compile.flags |= __future__.annotations.compiler_flag
+
     def warm_up(self) -> None:
         """Have the patterns compiled with which a cell's text is read: most of what a first cell takes."""
         self._shell.transform_cell("x = f(1)\n")
@@ -141,6 +194,7 @@ class HostedKernel(IPythonKernel):
     async def run_code(self, code: str, content: dict[str, Any]) -> dict[str, Any]:
         """Run a cell as an execute_request's content asks; returns the content of the execute_reply."""
         self._shell.last_execution_result = None
+        self._shell.compile.first = ""
         reply: dict[str, Any] = await self.do_execute(  # type: ignore[no-untyped-call]
             code,
             bool(content.get("silent", False)),
@@ -177,6 +231,11 @@ class HostedKernel(IPythonKernel):
     @count.setter
     def count(self, number: int) -> None:
         self._shell.execution_count = number
+
+    def number_cell(self, filename: str, number: int) -> None:
+        """Let tracebacks call a cell of the notebook by its number; 0 is none."""
+        if number:
+            self._shell.compile._filename_map[filename] = number
 
     @property
     def _shell(self) -> Any:

@@ -23,7 +23,7 @@ from kernel_bridge.protocol.resources import show_size, write_size
 
 _NO_LIMIT: Final = 1 << 60  # v1 writes "none" as the largest number of pages
 _OPEN_FILES: Final = 65536
-_FIRST_TO_GO: Final = 500  # of -1000 to 1000: when memory is out, a cell goes before the agent
+FIRST_TO_GO: Final = 500  # of -1000 to 1000: when memory is out, a cell goes before the agent
 _CLEAR_WITHIN_S: Final = 2.0
 
 
@@ -42,6 +42,28 @@ class Watch:
         """Tell whether a control group keeps the limit, so that nobody else has to."""
         return self._killed is not None
 
+    @property
+    def can_freeze(self) -> bool:
+        """Tell whether the cells' processes can be stopped and go on; it takes version 2 of control groups.
+
+        There a stopped process can still be killed. Version 1 would keep it, and everything it holds, for ever.
+        """
+        return any(self._descriptors("cell/cgroup.freeze"))
+
+    def freeze(self, *, on: bool) -> None:
+        """Stop what the user runs, or let it go on; raises nothing, and does nothing where it cannot be done."""
+        for descriptor in self._descriptors("cell/cgroup.freeze"):
+            with contextlib.suppress(OSError):  # the group is gone, and all that was in it
+                os.write(descriptor, b"1" if on else b"0")
+
+    def cpu_s(self) -> float:
+        """Return the processor time that cells have used until now, in seconds; 0 where nobody counts."""
+        return (self._counted("usage_usec", "cell/cpu.stat") or 0) / 1e6
+
+    def count_processes(self) -> int:
+        """Return how many processes the user's code has now, the kernel child included."""
+        return max((len(_read(descriptor).split()) for descriptor in self._descriptors("cell/cgroup.procs")), default=0)
+
     def enter_agent(self, *others: int) -> None:
         """Be part of what keeps a container, together with these processes; raises OSError."""
         for descriptor in self._descriptors("agent/cgroup.procs"):
@@ -57,8 +79,8 @@ class Watch:
             os.close(descriptor)
         self._files = {}
         with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(str(_FIRST_TO_GO))
-        _limit_resources(0 if counts_pids else self._pids)
+            Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
+        limit_resources(0 if counts_pids else self._pids)
 
     def describe_oom(self) -> str | None:
         """Say that a cell was killed for memory since this was asked last, with limit and peak; None when none was."""
@@ -91,8 +113,12 @@ class Watch:
             return None
         return f"a process or thread could not be started: a session's cells may have {self._pids} of them"
 
-    def end_leftovers(self) -> None:
-        """Kill what a kernel child that ended has left, even while it forks; the next child starts alone."""
+    def end_leftovers(self, _spared: int = 0) -> None:
+        """Kill what a kernel child that ended has left, even while it forks; the next child starts alone.
+
+        Where cells have a group of their own nobody else is in it, and so nobody to be spared.
+        """
+        self.freeze(on=False)  # else the next child would stand still as soon as it enters
         gates = list(self._descriptors("cell/pids.max"))
         for gate in gates:
             os.write(gate, b"0")
@@ -172,7 +198,7 @@ def host_memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _limit_resources(pids: int) -> None:
+def limit_resources(pids: int) -> None:
     """Set what the kernel bounds for one process; not its address space, of which CUDA reserves far too much."""
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # at 0, a host's program for cores would still be started: core(5)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from kernel_bridge.errors import CellburstError
@@ -23,6 +23,7 @@ from kernel_bridge.protocol.notes import AgentHello, Heartbeat, Note, PeerDown, 
 from kernel_bridge.protocol.resume import Inbox
 from kernel_bridge.protocol.version import PROTOCOL
 from remote_runtime.agent.backlog import Backlog
+from remote_runtime.agent.unix_path import dial
 from remote_runtime.agent.versions import installed
 
 log = logging.getLogger("cellburst.agent")
@@ -60,6 +61,7 @@ class Line:
         # What the hello and the heartbeats say; the agent keeps them true.
         self.epoch = config.epoch
         self.busy = False
+        self.frozen = False
         self.rss_bytes: Callable[[], int] = lambda: 0
 
     @property
@@ -81,6 +83,19 @@ class Line:
     def tell(self, said: Note) -> None:
         """Say something to the control plane; what it does not hear is lost."""
         self._say(note(note_to_wire(said)))
+
+    def beat(self) -> None:
+        """Say how things stand, as is done every few seconds anyway."""
+        kept = self._outbox
+        self.tell(
+            Heartbeat(
+                busy=self.busy,
+                rss_bytes=self.rss_bytes(),
+                outbox_messages=kept.waiting,
+                outbox_bytes=kept.waiting_bytes,
+                frozen=self.frozen,
+            )
+        )
 
     async def hold(self, ready: asyncio.Event) -> None:
         """Stay connected until the control plane turns this container away.
@@ -119,7 +134,7 @@ class Line:
         }
         url = self._config.control_url
         if url.startswith("unix:"):
-            return unix_connect(url.removeprefix("unix:"), "ws://runtime/v1/agents/channel", **options)
+            return connect("ws://runtime/v1/agents/channel", sock=dial(url.removeprefix("unix:")), **options)
         return connect(url.replace("http", "ws", 1).rstrip("/") + "/v1/agents/channel", **options)
 
     async def _speak(self, connection: ClientConnection) -> None:
@@ -195,15 +210,7 @@ class Line:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._config.heartbeat_s)
-            kept = self._outbox
-            self.tell(
-                Heartbeat(
-                    busy=self.busy,
-                    rss_bytes=self.rss_bytes(),
-                    outbox_messages=kept.waiting,
-                    outbox_bytes=kept.waiting_bytes,
-                )
-            )
+            self.beat()
 
     def _hear_if_sound(self, data: bytes | str) -> None:
         """One thing that cannot be read, whoever said it, must not end the container."""

@@ -112,10 +112,11 @@ class Pager:
                 with suppress(CannotTravel):  # the code that touches it is told why
                     self._saved.restore(name)
 
-    def source_of(self, name: str) -> str:
-        """Return the text of a cell of the notebook by its file name; empty when it is not to be had now."""
+    def source_of(self, name: str) -> tuple[str, int]:
+        """Return the text and number of a cell of the notebook by its file name; empty when not to be had now."""
         reply = self.ask("source_request", {"name": name}) if self.cell_runs else None
-        return str(reply.content.get("text", "")) if reply is not None else ""
+        content = reply.content if reply is not None else {}
+        return str(content.get("text", "")), int(content.get("number", 0))
 
     def ask(self, msg_type: str, content: dict[str, Any]) -> Message | None:
         """Ask the notebook something; None when nobody answers.

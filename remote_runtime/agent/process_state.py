@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from kernel_bridge.capture import settings
+
 Say = Callable[[str], None]
 
 _RC_NOT_KEPT: Final = frozenset({"backend", "backend_fallback"})  # the container's own
@@ -125,11 +127,6 @@ def _put_path(changed: Mapping[str, list[str]]) -> None:
     sys.path[:] = [*changed["before"], *(one for one in sys.path if one not in not_these), *changed["after"]]
 
 
-def _put_filters(filters: list[Any]) -> None:
-    warnings.filters[:] = filters  # type: ignore[index]
-    getattr(warnings, "_filters_mutated", lambda: None)()
-
-
 def _take_directory(base: Base) -> str | None:
     here = str(Path.cwd())
     return None if here == base.directory else here
@@ -160,13 +157,6 @@ def _take_numpy(_base: Base) -> dict[str, Any]:
     return {"errors": numpy.geterr(), "printing": numpy.get_printoptions()}
 
 
-def _put_numpy(found: Mapping[str, Any]) -> None:
-    numpy: Any = sys.modules["numpy"]
-    numpy.seterr(**found["errors"])
-    known = numpy.get_printoptions()
-    numpy.set_printoptions(**{key: value for key, value in found["printing"].items() if key in known})
-
-
 def _take_torch(_base: Base) -> dict[str, Any]:
     torch: Any = sys.modules["torch"]
     found = {
@@ -192,32 +182,15 @@ def _put_torch(found: Mapping[str, Any]) -> None:
 
 
 def _take_pandas(_base: Base) -> dict[str, Any]:
-    pandas: Any = sys.modules["pandas"]
-    return dict(_leaves("", pandas.options.d))
+    return dict(settings.leaves(sys.modules["pandas"].options.d))
 
 
 def _put_pandas(found: Mapping[str, Any]) -> None:
-    pandas: Any = sys.modules["pandas"]
-    now = dict(_leaves("", pandas.options.d))
-    for key, value in found.items():
-        if key in now and now[key] != value:
-            pandas.set_option(key, value)
-
-
-def _leaves(above: str, options: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    for key, value in options.items():
-        if isinstance(value, dict):
-            yield from _leaves(f"{above}{key}.", value)
-        else:
-            yield f"{above}{key}", value
+    settings.set_pandas(found, dict(settings.leaves(sys.modules["pandas"].options.d)))
 
 
 def _take_rc(_base: Base) -> dict[str, Any] | None:
-    matplotlib: Any = sys.modules["matplotlib"]
-    usual = matplotlib.rcParamsDefault
-    # As a plain dict: reading the backend would choose one.
-    found = {key: value for key, value in dict.items(matplotlib.rcParams) if key not in _RC_NOT_KEPT}
-    return {key: value for key, value in found.items() if dict.get(usual, key) != value} or None
+    return {key: value for key, value in settings.changed_rc().items() if key not in _RC_NOT_KEPT} or None
 
 
 def _put_rc(found: Mapping[str, Any]) -> None:
@@ -247,11 +220,11 @@ PARTS: Final[Mapping[str, Part]] = {
         "warnings filters",
         "",
         lambda base: None if list(warnings.filters) == base.filters else list(warnings.filters),
-        _put_filters,
+        settings.set_filters,
     ),
     "interpreter": Part("locale and decimal context", "", _take_interpreter, _put_interpreter),
     "random": Part("the state of random", "", lambda _base: random.getstate(), random.setstate),
-    "numpy": Part("numpy's settings", "numpy", _take_numpy, _put_numpy),
+    "numpy": Part("numpy's settings", "numpy", _take_numpy, lambda found: settings.set_numpy(**found)),
     "numpy.random": Part(
         "the state of numpy.random",
         "numpy.random",

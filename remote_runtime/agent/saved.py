@@ -303,7 +303,8 @@ def _classes_as_they_are() -> Iterator[None]:
         yield
     finally:
         for kind, attributes in before.items():
-            for name in [name for name, value in vars(kind).items() if attributes.get(name) is not value]:
+            now = dict(vars(kind))
+            for name in [name for name in now.keys() | attributes.keys() if attributes.get(name) is not now.get(name)]:
                 with suppress(AttributeError, TypeError):
                     if name in attributes:
                         type.__setattr__(kind, name, attributes[name])

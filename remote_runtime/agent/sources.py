@@ -12,15 +12,17 @@ from typing import Any, Final
 
 _CELL: Final = re.compile(r"<ipython-input-|.*[/\\]ipykernel_\d+[/\\]")
 
-Fetch = Callable[[str], str]  # the text of a cell by its file name; empty when nobody has it
+Fetch = Callable[[str], tuple[str, int]]  # the text and number of a cell by its file name; empty when nobody has it
+Note = Callable[[str, int], None]
 
 
 class SourceCache(dict[str, Any]):
     """`linecache.cache`, with the notebook's cells."""
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, note: Note) -> None:
         super().__init__(linecache.cache)
         self._fetch = fetch
+        self._note = note  # takes a cell's number
         self._unknown: set[str] = set()
 
     def install(self) -> None:
@@ -34,7 +36,8 @@ class SourceCache(dict[str, Any]):
         if name in self._unknown or not _CELL.match(name):
             return False
         self._unknown.add(name)  # also while it is asked for: the asking may look at the cache
-        text = self._fetch(name)
+        text, number = self._fetch(name)
         if text:
             self[name] = (len(text), None, text.splitlines(keepends=True), name)
+            self._note(name, number)
         return bool(text)

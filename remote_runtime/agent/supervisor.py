@@ -25,9 +25,10 @@ from typing import Any, Final, NoReturn
 from kernel_bridge.protocol.containers import ContainerConfig
 from kernel_bridge.protocol.wire import from_wire
 from remote_runtime.agent import agent, child, container_log
+from remote_runtime.agent.enclosed_limits import EnclosedWatch
 from remote_runtime.agent.kernel_host import HostedKernel, build_kernel
 from remote_runtime.agent.limits import Watch, open_files
-from remote_runtime.agent.walls import container_view, prepare_folders
+from remote_runtime.agent.walls import Enclosed, container_view, prepare_folders
 from remote_runtime.linux import calls
 from remote_runtime.linux.privileges import confine, die_with_parent, keep_capabilities
 from remote_runtime.linux.walls import Walls, attach_trees, raise_walls
@@ -49,7 +50,9 @@ class Handed:
 class Supervisor:
     """One container's processes."""
 
-    def __init__(self, config: ContainerConfig, kernel: HostedKernel, walls: Walls | None, exit_: ExitFile) -> None:
+    def __init__(
+        self, config: ContainerConfig, kernel: HostedKernel, walls: Walls | Enclosed | None, exit_: ExitFile
+    ) -> None:
         self._config = config
         self._kernel = kernel
         self._walls = walls
@@ -95,6 +98,9 @@ class Supervisor:
 
     def _enclose(self) -> None:
         """Raise the walls between this container's cells and everything else; raises OSError."""
+        if isinstance(self._walls, Enclosed):  # its engine shows the working directory there, too
+            self._directory = self._config.notebook_directory or self._config.work_dir
+            return
         if self._walls is None:
             if not self._config.network:
                 raise OSError("its network cannot be taken away without a sandbox; `cellburst runtime doctor` says why")
@@ -212,21 +218,24 @@ class Supervisor:
                 self._child_pid = 0
                 cause = describe_end(status, self._watch)
                 log.warning("the kernel child ended: %s", cause)
-                self._watch.end_leftovers()
+                self._watch.end_leftovers(self._agent_pid)
                 with contextlib.suppress(OSError):
                     self._agent.send(_line({"event": "ended", "cause": cause}))
 
     def _end(self) -> None:
         """End everything this container started, and write down how and when it ended."""
+        self._watch.freeze(on=False)  # the agent may be gone, and what stands still does not hear that it should end
         for number, wait_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _GRACE_S)):
             self._signal_all(number)
             if _all_gone(wait_s):
                 break
         log.info("container ends: %s", self._ending)
+        if isinstance(self._walls, Enclosed) and self._walls.cell_uid is not None:
+            calls.set_file_user(os.geteuid())  # cells cannot see, and so not forge, what is written now
         self._exit.write(self._ending, self._saved)
 
     def _signal_all(self, number: int) -> None:
-        below = _descendants() if self._walls is None else [self._child_pid, self._agent_pid]
+        below = [self._child_pid, self._agent_pid] if isinstance(self._walls, Walls) else _descendants()
         # With the first process go all behind the walls. It is ours, so it gets no warning but the others' time.
         first = [self._first_pid] if number == signal.SIGKILL or not self._child_pid else []
         for pid in filter(None, [*below, *first]):
@@ -258,25 +267,44 @@ class ExitFile:
         os.replace(part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
 
-def run(config: ContainerConfig, kernel: HostedKernel, walls: Walls | None = None, handed: Handed = Handed()) -> None:
+def run(
+    config: ContainerConfig,
+    kernel: HostedKernel,
+    walls: Walls | Enclosed | None = None,
+    handed: Handed = Handed(),
+) -> None:
     """Be a container's supervisor until it ends; this process must have one thread."""
-    files = open_files(config.cgroups) if handed.cgroup_files is None else handed.cgroup_files
-    watch = Watch(config, files)
+    watch = _watch(config, walls, handed)
     if sys.platform == "linux":
         calls.prctl(calls.PR_SET_CHILD_SUBREAPER, 1)
     if handed.trees:
         attach_trees(handed.trees)
-    if walls is not None and walls.cell_uid is not None:
-        calls.set_file_user(walls.cell_uid)  # so that the cells' files are theirs, whichever of us makes them
+    own = isinstance(walls, Enclosed)  # the folder of log and exit file
+    if not own:
+        _touch_files_as_cells_do(walls)
     exit_ = ExitFile(config.exit_file)
     try:
         _log_to(config.log_file)
+        if own:
+            _touch_files_as_cells_do(walls)
         prepare_folders(config)
     except OSError as error:
         exit_.write(f"could not start: {error}")
         return
     container_log.begin("supervisor", config)
     Supervisor(config, kernel, walls, exit_).run(watch, handed.token)
+
+
+def _watch(config: ContainerConfig, walls: Walls | Enclosed | None, handed: Handed) -> Watch:
+    if isinstance(walls, Enclosed):
+        return EnclosedWatch(config)
+    return Watch(config, open_files(config.cgroups) if handed.cgroup_files is None else handed.cgroup_files)
+
+
+def _touch_files_as_cells_do(walls: Walls | Enclosed | None) -> None:
+    """Have what is made from here on belong to the cells' user, whichever of us makes it; raises OSError."""
+    if walls is not None and walls.cell_uid is not None:
+        calls.set_file_user(walls.cell_uid)
 
 
 def describe_end(status: int, watch: Watch) -> str:

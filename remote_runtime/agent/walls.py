@@ -16,6 +16,13 @@ _FOLDERS: Final = ("modules", "run", "tmp", "home")
 _TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - the container's own
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosed:
+    """Walls that were up before the supervisor began: a container engine's. It is the first process behind them."""
+
+    cell_uid: int | None  # the user cells are; None: the one the supervisor is
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What `raise_walls` wants to know of one container."""
@@ -46,7 +53,11 @@ def container_view(config: ContainerConfig, walls: Walls) -> View:
         *dict.fromkeys(owned),
         Bind(source=config.work_dir, target=directory, read_only=False),
         *(Bind.same(layer) for layer in config.layers),
-        *(Bind(source=one.source, target=one.target, read_only=one.read_only) for one in config.mounts),
+        *(Bind.same(file, read_only=False, devices=True) for file in config.device_files),
+        *(
+            Bind(source=one.source, target=one.target, read_only=one.read_only, below=one.below)
+            for one in config.mounts
+        ),
     ]
     return View(directory=directory, binds=tuple(binds), files=_accounts(config, walls, home or "/"))
 

@@ -43,6 +43,7 @@ class PriceTable:
     cpu_microusd_per_h: int
     memory_microusd_per_h: int
     gpu_microusd_per_h: Mapping[str, int] = field(default_factory=dict)
+    volume_microusd_per_gib_month: int = 0
 
     @property
     def label(self) -> str:
@@ -61,6 +62,10 @@ class PriceTable:
             memory_microusd_per_h=self.memory_microusd_per_h,
             table=self.label,
         )
+
+    def volume_month_microusd(self, disk_bytes: int) -> int:
+        """Return what a month of so much of a volume's disk costs."""
+        return line_rate(self.volume_microusd_per_gib_month, disk_bytes / GIB)
 
     def _entry(self, card: str) -> int | None:
         return self.gpu_microusd_per_h.get(card, self.gpu_microusd_per_h.get(DEFAULT_CARDS.get(card, "")))
@@ -87,6 +92,9 @@ def _table(name: str, data: Mapping[str, Any]) -> PriceTable:
         dated=str(data["dated"]),
         cpu_microusd_per_h=_price(data["cpu_microusd_per_h"], "cpu_microusd_per_h"),
         memory_microusd_per_h=_price(data["memory_microusd_per_h"], "memory_microusd_per_h"),
+        volume_microusd_per_gib_month=_price(
+            data.get("volume_microusd_per_gib_month", 0), "volume_microusd_per_gib_month"
+        ),
         gpu_microusd_per_h={card: _price(price, f"gpu.{card}") for card, price in data["gpu_microusd_per_h"].items()},
     )
 

@@ -97,10 +97,15 @@ def pivot_root(new: str, old: str) -> None:
     _syscall("pivot_root", number, new.encode(), old.encode())
 
 
-def open_tree(path: str) -> int:
-    """Return a descriptor of a detached copy of the mounts at a path, which may be attached in another namespace."""
+def open_tree(where: str | int) -> int:
+    """Return a descriptor of a detached copy of the mounts at a path or at what is open.
+
+    It may be attached in another namespace.
+    """
     flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
-    return _syscall("open_tree", _OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    if isinstance(where, int):
+        return _syscall("open_tree", _OPEN_TREE, where, b"", flags | _AT_EMPTY_PATH)
+    return _syscall("open_tree", _OPEN_TREE, _AT_FDCWD, where.encode(), flags)
 
 
 def attach_tree(tree: int, target: str | int) -> None:

@@ -20,12 +20,16 @@ _DIRECTORY: Final = _POINT | os.O_DIRECTORY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind:
-    """What is at `source` now and will be at `target` in the new root. Devices work only where that is asked for."""
+    """What is at `source` now and will be at `target` in the new root. Devices work only where that is asked for.
+
+    With `below` it is a folder in `source`, to which no link leads.
+    """
 
     source: str
     target: str
     read_only: bool = True
     devices: bool = False
+    below: str = ""
 
     @classmethod
     def same(cls, path: str, *, read_only: bool = True, devices: bool = False) -> Bind:
@@ -120,10 +124,22 @@ def _bind(source: Path, bind: Bind, folder: int, owner: int | None) -> None:
     attributes |= 0 if bind.devices else calls.MOUNT_ATTR_NODEV
     with (
         _opened(_mount_point(folder, name, source.is_dir(), owner)) as point,
-        _opened(calls.open_tree(bind.source)) as tree,
+        _opened(source_tree(bind)) as tree,
     ):
         calls.set_mount_attributes(tree, attributes)
         calls.attach_tree(tree, point)
+
+
+def source_tree(bind: Bind) -> int:
+    """Detach what is bound. Somebody may put a link on the way to `below` at any moment, and none is followed."""
+    if not bind.below:
+        return calls.open_tree(bind.source)
+    here = os.open(bind.source, _DIRECTORY)
+    for part in Path(bind.below).parts:
+        with _opened(here) as above:
+            here = os.open(part, _DIRECTORY, dir_fd=above)
+    with _opened(here):
+        return calls.open_tree(here)
 
 
 def _directory_of(root: Path, target: str, owner: int | None) -> int:

@@ -32,11 +32,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """Cards of one name that containers can have here."""
+    """Cards of one name that containers can have here. Real ones are told apart by their UUIDs."""
 
     card: str
     total: int
     simulated: bool = False
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Stock:
     total: int
     free: int
     simulated: bool = False
+    devices: tuple[str, ...] = ()  # the UUIDs of the free ones, where they are real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class ContainerSpec:
     directory: Path  # the container's own, for whatever its provider has to write down
     owner: str = ""  # whose it is: what belongs to two people shares nothing that runs
     preload: tuple[str, ...] = ()
+    image: str = ""  # a tag or an id its engine knows; empty: its provider's own, for a recipe of packages alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class Ground:
     mend: str = ""  # where it is weaker than it should be: the line that mends it
     cores: float = 0.0  # what one container can have at most; zero where nobody knows
     memory_bytes: int = 0
+    starts_images: bool = False  # containers begin as an image of an engine, whatever is in it
 
 
 class Provider(Protocol):

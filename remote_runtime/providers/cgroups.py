@@ -15,6 +15,8 @@ import hashlib
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -139,12 +141,30 @@ def remove(groups: Iterable[str]) -> None:
             time.sleep(0.01)
 
 
-def freeze(groups: Iterable[str], *, frozen: bool) -> bool:
-    """Stop or continue everything in these groups; False where the host has no v2 tree to do it with."""
-    files = [file for group in groups if (file := Path(group, "cgroup.freeze")).exists()]
-    for file in files:
-        file.write_text("1" if frozen else "0")
-    return bool(files)
+def can_freeze(groups: Iterable[str]) -> bool:
+    """Try with a process of our own whether what these groups' cells run can be stopped, and killed all the same."""
+    cells = [cell for group in groups if (cell := Path(group, "cell")).joinpath("cgroup.freeze").exists()]
+    if not cells:
+        return False
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        try:
+            for cell in cells:
+                _write(cell / "cgroup.procs", str(process.pid))
+                _write(cell / "cgroup.freeze", "1")
+            return all(_happens(cell / "cgroup.events", "frozen 1") for cell in cells)
+        except OSError:
+            return False
+        finally:
+            process.kill()
+
+
+def _happens(file: Path, line: str) -> bool:
+    deadline_s = time.monotonic() + _WAIT_S
+    while line not in file.read_text().splitlines():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 def _limit_memory(group: Path, limit_bytes: int, *, unified: bool) -> None:

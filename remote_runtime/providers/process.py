@@ -97,7 +97,9 @@ class ProcessProvider:
         spec.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         limits = cgroups.Limits(memory_bytes=spec.config.memory_bytes, cpu=spec.config.cpu, pids=spec.config.pids)
         groups = await asyncio.to_thread(self._cgroups.create, spec.config.container_id, limits)
-        config = replace(spec.config, exit_file=str(exit_file), log_file=str(log_file), cgroups=groups)
+        config = replace(
+            self._with_cards(spec.config), exit_file=str(exit_file), log_file=str(log_file), cgroups=groups
+        )
         try:
             if sys.platform == "linux":
                 born = await self._fork(config, spec)
@@ -154,6 +156,14 @@ class ProcessProvider:
                 while (await self.poll(handle)).phase is Phase.RUNNING:  # noqa: ASYNC110 - no event comes from it
                     await asyncio.sleep(0.01)
         return not _runs(handle)
+
+    def _with_cards(self, config: ContainerConfig) -> ContainerConfig:
+        """Show a container its own cards, and no other: by file where there are walls, to CUDA everywhere."""
+        if not self._inventory.has_driver():
+            return config
+        shown = ",".join(config.devices)
+        env = {**config.env, "CUDA_VISIBLE_DEVICES": shown, "NVIDIA_VISIBLE_DEVICES": shown or "void"}
+        return replace(config, env=env, device_files=self._inventory.files(config.devices))
 
     def _refuse_root(self) -> None:
         """User code is never this host's root, unless the operator wants exactly that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kernel_bridge.errors import NotFound
+from kernel_bridge.errors import BadOption, NotFound
 from remote_runtime.providers.base import Provider, Stock
 
 
@@ -28,11 +28,34 @@ class Providers:
         """Return the first."""
         return next(iter(self))
 
+    def named(self, name: str) -> Provider:
+        """Return the one a session asks for; raises BadOption that says which there are."""
+        if name not in self._by_name:
+            there = ", ".join(self._by_name)
+            raise BadOption(
+                f"`--provider {name[:80]}`: this runtime has {there}. Start one that has it: "
+                f"`cellburst runtime serve --provider {there},{name[:80]}`."
+            )
+        return self._by_name[name]
+
+    async def usual(self) -> Provider:
+        """Return where sessions run that do not say: the first that answers, or the first where none does."""
+        if len(self._by_name) > 1:
+            for provider in self:
+                if await provider.reachable():
+                    return provider
+        return self.default
+
     async def stocks(self) -> tuple[Stock, ...]:
         """Return every card of every provider, all of them free."""
         found = [
             Stock(
-                provider=provider.name, card=offer.card, total=offer.total, free=offer.total, simulated=offer.simulated
+                provider=provider.name,
+                card=offer.card,
+                total=offer.total,
+                free=offer.total,
+                simulated=offer.simulated,
+                devices=offer.devices,
             )
             for provider in self
             for offer in await provider.offers()

@@ -26,7 +26,7 @@ from remote_runtime.linux.roots import Bind
 from remote_runtime.linux.users import IdMap
 from remote_runtime.linux.walls import Walls
 from remote_runtime.providers.requests import piped
-from remote_runtime.providers.visible import environment_binds, system_binds
+from remote_runtime.providers.visible import card_binds, environment_binds, system_binds
 
 SANDBOXED: Final = "sandboxed"
 CONFINED: Final = "confined"
@@ -74,7 +74,7 @@ class Sandbox:
         if walls is None:
             return plain, []
         lent = () if self.word == SANDBOXED else self._ours.lent
-        seen = (*self._binds(python), *(Bind.same(str(path), read_only=False) for path in lent))
+        seen = (*self._binds(python), *card_binds(), *(Bind.same(str(path), read_only=False) for path in lent))
         enter, spec = _entering(self._entrance(owner, seen), opened)
         told = piped(walls.to_json(), opened)
         return [*enter, "--", *plain, "--walls", str(told)], [spec, told]

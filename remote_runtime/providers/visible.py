@@ -45,6 +45,12 @@ def system_binds() -> tuple[Bind, ...]:
     return (*system, *settings, *devices, *(Bind.same(path) for path in _MACHINE))
 
 
+def card_binds() -> tuple[Bind, ...]:
+    """Return the files of the NVIDIA driver: for who makes containers, each of which is shown its own cards alone."""
+    found = sorted(Path("/dev").glob("nvidia*"))
+    return tuple(Bind.same(str(path), read_only=False, devices=True) for path in found)
+
+
 def environment_binds(python: Path, env: Mapping[str, str]) -> tuple[Bind, ...]:
     """Return an environment, what its interpreter is made of, and files its variables name. All of it is read only."""
     certificates = [path for name in _CERTIFICATES if (path := env.get(name, "")).startswith("/")]

@@ -12,7 +12,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from tests.docs.pages import DOCS, examples
 from tests.state.conftest import config, shell  # noqa: F401 - fixtures
 
-PAGES = [DOCS / "quickstart.md", DOCS / "guides" / "watching.md", DOCS / "guides" / "state.md"]
+PAGES = [
+    DOCS / "quickstart.md",
+    DOCS / "guides" / "watching.md",
+    DOCS / "guides" / "state.md",
+    DOCS / "guides" / "volumes.md",
+    DOCS / "guides" / "images.md",
+]
 pytestmark = pytest.mark.timeout(180)
 
 

@@ -40,16 +40,17 @@ _WAIT_S: Final = 60.0
 class Notebook:
     """A shell with the extension, on an embedded runtime of its own, with a volume at /shelf."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, card: str = "A100") -> None:
         self.folder = folder
+        self.card = card
         self.shell = InteractiveShell()
         self.shell.run_line_magic("load_ext", "cellburst")
         with self.plane() as plane:
             plane.create_volume("shelf")
 
-    def run(self, code: str) -> Any:
+    def run(self, code: str, options: str = "") -> Any:
         """Run a `%%gpu` cell; returns IPython's result."""
-        return self.shell.run_cell(f"%%gpu A100 --quiet --volume shelf:/shelf\n{code}")
+        return self.shell.run_cell(f"%%gpu {self.card} --quiet --volume shelf:/shelf {options}\n{code}")
 
     @property
     def names(self) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebo
 
 
 @contextlib.contextmanager
-def in_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+def in_folder(folder: Path, patch: pytest.MonkeyPatch, card: str = "A100") -> Iterator[Notebook]:
     """Start a notebook and its runtime in a folder; stop them afterwards."""
     for name in ("CONFIG", "DATA", "RUNTIME"):
         patch.setenv(f"CELLBURST_{name}_DIR", str(folder / name.lower()))
@@ -122,7 +123,7 @@ def in_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     patch.setenv("CELLBURST_HEARTBEAT_S", str(HEARTBEAT_S))
     (folder / "notebook").mkdir()
     patch.chdir(folder / "notebook")
-    made = Notebook(folder)
+    made = Notebook(folder, card)
     try:
         assert made.run("import os\nme = os.getpid()\nbefore = [1]").success
         yield made

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-from collections.abc import Iterator
-
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_ext import load_ipython_extension, unload_ipython_extension
-from kernel_bridge.config import ClientConfig
+from tests.state.conftest import shell
+
+__all__ = ["shell"]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -111,20 +109,6 @@ CASES = [  # run here, run as a `%%gpu` cell, true here afterwards
     ("", "selfish = []; selfish.append(selfish)", "selfish[0] is selfish"),
     ("", "it = iter([1, 2, 3]); first = next(it)", "next(it) == 2"),
 ]
-
-
-@pytest.fixture(scope="module")
-def shell(config: ClientConfig) -> Iterator[InteractiveShell]:
-    """A notebook with a runtime of its own and one simulated card."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend("")
-        made = InteractiveShell()
-        load_ipython_extension(made)
-        made.run_cell("%gpu_config simulate=A100:1")
-        yield made
-        unload_ipython_extension(made)
-        atexit.unregister(made.atexit_operations)
-        made.atexit_operations()
 
 
 @pytest.mark.parametrize(("setup", "cell", "check"), CASES, ids=[cell[:32] for _, cell, _ in CASES])

@@ -25,6 +25,7 @@ from kernel_bridge.protocol.wire import to_wire
 from remote_runtime.app import create_plane
 from remote_runtime.arenas import ArenaRoot
 from remote_runtime.clock import SystemClock
+from remote_runtime.images.engine_builder import NOBODY, Asker
 from remote_runtime.images.records import Environment
 from remote_runtime.providers.base import Offer
 from remote_runtime.server import Server
@@ -41,10 +42,12 @@ WAIT_S = 30.0
 class PaperImages(FakeImages):
     """Builds what has no steps; what has some can never build."""
 
-    async def environment(self, recipe: ImageRecipe, progress: Callable[[str], None]) -> Environment:
+    async def environment(
+        self, recipe: ImageRecipe, progress: Callable[[str], None], asker: Asker = NOBODY
+    ) -> Environment:
         if recipe.steps:
             raise BadImage("On paper there are no steps.")
-        return await super().environment(recipe, progress)
+        return await super().environment(recipe, progress, asker)
 
 
 class House:

@@ -82,6 +82,18 @@ DOORS: Final[dict[tuple[str, str], Door]] = {
     ("GET", "/v1/volumes/{name}/files/{path}"): Door(READ, 404),
     ("PUT", "/v1/volumes/{name}/files/{path}"): Door(RUN, 404, body="overwritten"),
     ("DELETE", "/v1/volumes/{name}/files/{path}"): Door(RUN, 404),
+    ("POST", "/v1/volumes/{name}"): Door(RUN, 404, body={"quota_bytes": 1}),
+    ("GET", "/v1/volumes/{name}/content/{path}"): Door(READ, 404),
+    ("POST", "/v1/volumes/{name}/copy"): Door(RUN, 404, body={"sources": ["adas-file"], "destination": "stolen"}),
+    ("GET", "/v1/volumes/{name}/pack"): Door(READ, 404),
+    ("POST", "/v1/volumes/{name}/pack"): Door(RUN, 404, body="pack"),
+    ("POST", "/v1/volumes/{name}/uploads"): Door(RUN, 404, body={"path": "p", "size_bytes": 1, "key": "k"}),
+    ("PUT", "/v1/volumes/{name}/uploads/{upload_id}/{index}"): Door(RUN, 400, body="overwritten"),
+    ("POST", "/v1/volumes/{name}/uploads/{upload_id}"): Door(RUN, 404, body={"digest": BLOB}),
+    ("DELETE", "/v1/volumes/{name}/uploads/{upload_id}"): Door(RUN, 404),
+    ("GET", "/v1/volumes/{name}/versions"): Door(READ, 404, 403),
+    ("POST", "/v1/volumes/{name}/versions"): Door(RUN, 404, 403, body={"message": ""}),
+    ("DELETE", "/v1/volumes/{name}/versions/{version}"): Door(RUN, 404),
     ("GET", "/v1/secrets"): Door(READ, 200),
     ("PUT", "/v1/secrets/{name}"): Door(OWNER, 200, body={"values": {"KEY": "theirs"}}),  # writes one of their own
     ("DELETE", "/v1/secrets/{name}"): Door(OWNER, 404),
@@ -110,6 +122,7 @@ class Ada:
 
 # What never was.
 NEVER = Ada("", {"session_id": "ses_0", "token_id": "tok_0", "digest": "0" * 64, "name": "never", "path": "never"})
+COUNTED = {"upload_id": "0" * 32, "index": "0", "version": "1"}  # what a path names by number, the same for everyone
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +339,7 @@ def _values(template: str, ada: Ada) -> dict[str, str]:
     """Return what stands for the parameters of a path."""
     digest = BLOB if "/blobs/" in template else RECIPE.digest
     name = "adas-secret" if "/secrets/" in template else "adas-volume"
-    known = {"digest": digest, "name": name, "path": "adas-file", **ada.ids}
+    known = {**COUNTED, "digest": digest, "name": name, "path": "adas-file", **ada.ids}
     return {key: value for key, value in known.items() if "{" + key + "}" in template}
 
 

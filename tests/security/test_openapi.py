@@ -97,6 +97,7 @@ def test_a_session_asks_for_what_there_can_be(api: Api, changes: dict[str, Any])
 
 # What is asked for is in the path.
 BODILESS = {
+    "/v1/images/prune",
     "/v1/runtime/prune",
     "/v1/volumes/{name}",
     "/v1/sessions/{session_id}/stop",

@@ -46,7 +46,7 @@ def app(store: Store, tmp_path: Path) -> FastAPI:
     made.include_router(secrets.router(store, Secrets(store.secrets, GivenKey(fresh_key())), gate))
     made.include_router(tokens.router(store, gate, Watch(store, clock), clock))
     made.include_router(usage.router(store, Accounts(store, clock), load_prices(), gate))
-    made.include_router(volumes.router(store, Volumes(store.volumes, tmp_path / "volumes"), gate))
+    made.include_router(volumes.router(store, Volumes(store.volumes, tmp_path / "volumes"), load_prices(), gate))
     failures.install(made)
 
     @made.get("/broken", dependencies=[Depends(gate.person)])
@@ -90,6 +90,16 @@ ROUTES = [
     ("GET", "/v1/volumes/v/files/a"),
     ("PUT", "/v1/volumes/v/files/a"),
     ("DELETE", "/v1/volumes/v/files/a"),
+    ("POST", "/v1/volumes/v"),
+    ("GET", "/v1/volumes/v/content/a"),
+    ("POST", "/v1/volumes/v/copy"),
+    ("POST", "/v1/volumes/v/pack"),
+    ("GET", "/v1/volumes/v/pack"),
+    ("POST", "/v1/volumes/v/uploads"),
+    ("PUT", "/v1/volumes/v/uploads/u/0"),
+    ("POST", "/v1/volumes/v/uploads/u"),
+    ("DELETE", "/v1/volumes/v/uploads/u"),
+    ("DELETE", "/v1/volumes/v/versions/1"),
     ("GET", "/v1/secrets"),
     ("PUT", "/v1/secrets/s"),
     ("DELETE", "/v1/secrets/s"),
@@ -99,10 +109,11 @@ ROUTES = [
     ("DELETE", "/v1/tokens/t"),
     ("GET", "/v1/usage"),
 ]
+VERSION_ROUTES = [("GET", "/v1/volumes/v/versions"), ("POST", "/v1/volumes/v/versions")]
 BLOB_ROUTES = [("POST", "/v1/blobs/missing"), *((verb, f"/v1/blobs/{HELLO}") for verb in ("GET", "PUT", "HEAD"))]
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES + BLOB_ROUTES)
+@pytest.mark.parametrize(("method", "path"), ROUTES + VERSION_ROUTES + BLOB_ROUTES)
 @pytest.mark.parametrize("header", [None, "Bearer cb_wrong", "Bearer ", "Basic cb_x", "Bearer \xff"])
 def test_no_route_opens_without_a_good_token(app: FastAPI, method: str, path: str, header: str | None) -> None:
     """The reply says what to do and nothing else."""
@@ -125,7 +136,9 @@ def test_a_containers_token_opens_no_persons_route(agent: TestClient, method: st
 def test_every_route_is_in_these_tests(app: FastAPI) -> None:
     """A new route cannot be forgotten here."""
     paths = app.openapi()["paths"]
-    assert sum(len(paths[path]) for path in paths if path.startswith("/v1/")) == len(ROUTES + BLOB_ROUTES)
+    assert sum(len(paths[path]) for path in paths if path.startswith("/v1/")) == len(
+        ROUTES + VERSION_ROUTES + BLOB_ROUTES
+    )
 
 
 def test_an_agent_moves_blobs(agent: TestClient) -> None:

@@ -100,13 +100,16 @@ def test_volumes_are_listed_and_deleted(run: Run) -> None:
     assert said.count("\n") == 1
 
 
-def test_secrets_are_taken_three_ways_and_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an argument, from stdin, from the environment."""
+def test_secrets_are_taken_five_ways_and_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As an argument, from stdin, from the environment, from a `.env` file, from JSON."""
     monkeypatch.setenv("FROM_HERE", "value-three")
+    (tmp_path / ".env").write_text("FOUR='value-four'\nONE=overridden\n")
+    (tmp_path / "s.json").write_text('{"FIVE": "value-five"}')
+    files = ("--from-dotenv", str(tmp_path / ".env"), "--from-json", str(tmp_path / "s.json"))
     code, printed, said = run(
-        "secret", "create", "hf", "ONE=value-one", "TWO=-", "--from-env", "FROM_HERE", stdin="value-two\n"
+        "secret", "create", "hf", "ONE=value-one", "TWO=-", "--from-env", "FROM_HERE", *files, stdin="value-two\n"
     )
-    assert (code, printed, said) == (0, "hf: FROM_HERE, ONE, TWO\n", "")
+    assert (code, printed, said) == (0, "hf: FIVE, FOUR, FROM_HERE, ONE, TWO\n", "")
     for arguments in (("secret", "ls"), ("secret", "ls", "--json")):
         listed = run(*arguments)[1]
         assert "TWO" in listed
