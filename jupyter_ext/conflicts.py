@@ -11,6 +11,7 @@ from kernel_bridge.capture.mirror import Mirror
 from kernel_bridge.capture.units import ReceivedUnit
 
 _OURS: Final = "cellburst"
+_SHELLS: Final = "IPythonHistorySavingThread"  # one for each shell of a process
 _USUAL: Final = WeakSet(threading.enumerate())  # those of the kernel itself, which touch no values
 
 
@@ -25,6 +26,6 @@ def contested(mirror: Mirror, units: Iterable[ReceivedUnit]) -> frozenset[str]:
 def _others_run() -> bool:
     mine = (threading.current_thread(), threading.main_thread())
     return any(
-        thread not in mine and thread not in _USUAL and not thread.name.startswith(_OURS)
+        thread not in mine and thread not in _USUAL and not thread.name.startswith((_OURS, _SHELLS))
         for thread in threading.enumerate()
     )

@@ -317,12 +317,17 @@ class Mirror:
         if not all(self._shares.is_anchored(name, unit) for name in unit.names):
             return False  # what is bound anew is noticed by that
         try:
-            pickled = self._pickle(unit.names, {name: self._survey(name) for name in unit.names})
+            now = self._fingerprint(unit)
+            # A figure's pickle is another one each time: what differs from itself tells nothing.
+            return now != unit.fingerprint and now == self._fingerprint(unit)
         except BaseException as error:  # noqa: BLE001 - a value's own reduction, or a thread that changes it just now
             _let_interrupts_pass(error)
             return True
+
+    def _fingerprint(self, unit: Shared) -> str:
+        pickled = self._pickle(unit.names, {name: self._survey(name) for name in unit.names})
         self._identities.sweep(pickled.tokens)
-        return pickled.fingerprint != unit.fingerprint
+        return pickled.fingerprint
 
     def _accept_unit(self, unit: ReceivedUnit) -> set[str]:
         found, tracked, numbers = self.rebuild(unit)

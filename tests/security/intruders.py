@@ -128,7 +128,13 @@ class Intruder:
         return {**kept, **places, **more}
 
 
-@pytest.fixture(scope="session", params=[pytest.param("sandboxed", marks=AS_ROOT), "confined"])
+# Where both can be had, the second is for the long tests.
+AS_USER: Final = [pytest.mark.slow] if os.geteuid() == 0 else []
+
+
+@pytest.fixture(
+    scope="session", params=[pytest.param("sandboxed", marks=AS_ROOT), pytest.param("confined", marks=AS_USER)]
+)
 def intruder(request: pytest.FixtureRequest) -> Iterator[Intruder]:
     """A notebook with ill intent, on a runtime of each kind."""
     if sys.platform != "linux":

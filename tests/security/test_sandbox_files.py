@@ -178,6 +178,7 @@ def test_links_planted_where_the_next_container_mounts_are_not_followed(intruder
     assert intruder.works("writer")
 
 
+@pytest.mark.slow
 def test_a_tree_made_to_resist_is_removed_with_its_session(intruder: Intruder) -> None:
     """Deeper than a path may be long, locked, and with a link to what is not to be removed."""
     kept = intruder.folder / "kept"

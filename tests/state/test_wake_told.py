@@ -128,6 +128,7 @@ def test_losses_of_an_idle_session_are_told_by_the_next_cell(
     assert "not kept" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_waking_is_lazy(shell: InteractiveShell) -> None:
     """What no cell touches is not even there to be read; what was not changed is not written again."""
     remotely(shell, "import numpy as np\nbig = np.arange(25_000_000)\nsmall = [1]", "--leave big")

@@ -82,3 +82,14 @@ def while_waiting(shell: InteractiveShell, worker: Any, meanwhile: str, there: s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builtins, "input", answer)
         remotely(shell, f"_ = input()\n{there}")
+
+
+def test_a_figure_that_nobody_touched_here_is_no_conflict(
+    shell: InteractiveShell, worker: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its pickle is another one each time, which says nothing about who changed it."""
+    del worker
+    shell.run_cell("import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nfig, ax = plt.subplots()")
+    remotely(shell, "_ = ax.plot([1, 2])")
+    assert "changed here too" not in capsys.readouterr().out
+    assert len(shell.user_ns["fig"].axes[0].lines) == 1
