@@ -89,7 +89,8 @@ def test_a_figure_that_nobody_touched_here_is_no_conflict(
 ) -> None:
     """Its pickle is another one each time, which says nothing about who changed it."""
     del worker
-    shell.run_cell("import matplotlib\nmatplotlib.use('agg')\nfrom matplotlib import pyplot\nfig, ax = pyplot.subplots()")
+    shell.run_cell("import matplotlib; matplotlib.use('agg')")
+    shell.run_cell("from matplotlib import pyplot\nfig, ax = pyplot.subplots()")
     remotely(shell, "_ = ax.plot([1, 2])")
     assert "changed here too" not in capsys.readouterr().out
     assert len(shell.user_ns["fig"].axes[0].lines) == 1
