@@ -5,32 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, TooLarge
-from remote_runtime.clock import SystemClock
-from remote_runtime.store import Store, sqlite_url
 from remote_runtime.volumes.books import WEEK_S, growth
 from remote_runtime.volumes.service import Volumes
-
-
-@pytest.fixture
-def volumes(tmp_path: Path) -> Iterator[Volumes]:
-    """A volume `v`."""
-    store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
-    made = Volumes(store.volumes, tmp_path / "volumes")
-    made.create("v")
-    yield made
-    store.close()
-
-
-@pytest.fixture
-def inside(volumes: Volumes) -> Path:
-    return volumes.directory("v")
 
 
 def fill(inside: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,12 @@ import pytest
 from kernel_bridge.errors import BadRequest, Conflict, NotFound, TooLarge
 from kernel_bridge.protocol.content import CHUNK_BYTES, Chunk, chunk_digest, digest_of, map_of
 from kernel_bridge.sparse import content_map
-from remote_runtime.clock import SystemClock
-from remote_runtime.store import Store, sqlite_url
 from remote_runtime.volumes.service import Volumes
 from remote_runtime.volumes.uploads import UploadRequest
 
 TAIL = b"tail" * 100
 SIZE = 2 * CHUNK_BYTES + len(TAIL)
 ASKED = UploadRequest(path="deep/big", size_bytes=SIZE, key="k")
-
-
-@pytest.fixture
-def volumes(tmp_path: Path) -> Iterator[Volumes]:
-    """A volume `v`."""
-    store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
-    made = Volumes(store.volumes, tmp_path / "volumes")
-    made.create("v")
-    yield made
-    store.close()
 
 
 def send(volumes: Volumes, upload_id: str, index: int, data: bytes, digest: str = "") -> None:

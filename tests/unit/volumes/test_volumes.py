@@ -6,7 +6,6 @@ import contextlib
 import os
 import resource
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,29 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel_bridge.errors import BadRequest, CellburstError, Conflict, NotFound, TooLarge
-from remote_runtime.clock import SystemClock
-from remote_runtime.store import Store, sqlite_url
 from remote_runtime.volumes.paths import DEPTH_LIMIT, Walk, parts_of
 from remote_runtime.volumes.service import Volumes
 
 OUTSIDE = "not yours"
 
 
-@pytest.fixture
-def volumes(tmp_path: Path) -> Iterator[Volumes]:
-    """Make a volume `v` beside a file and a folder that are nobody's business."""
-    store = Store.open(sqlite_url(tmp_path / "s.sqlite3"), SystemClock(), tmp_path)
+@pytest.fixture(autouse=True)
+def neighbours(tmp_path: Path) -> None:
+    """Make a file and a folder beside the volumes that are nobody's business."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text(OUTSIDE)
-    made = Volumes(store.volumes, tmp_path / "volumes")
-    made.create("v")
-    yield made
-    store.close()
-
-
-@pytest.fixture
-def inside(volumes: Volumes) -> Path:
-    return volumes.directory("v")
 
 
 def put(volumes: Volumes, path: str, data: bytes = b"data") -> None:
