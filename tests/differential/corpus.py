@@ -36,8 +36,9 @@ def check_well(oracle: Oracle, path: Path) -> None:
 def check(oracle: Oracle, path: Path, which: str) -> None:
     """Hold a notebook to its local run; raises AssertionError, or skips what needs packages that are not here."""
     notebook = read(path)
-    own = {child.stem for child in notebook.files.iterdir()} if notebook.files else set()
-    if missing := sorted(module for module in notebook.imports - own if importlib.util.find_spec(module) is None):
+    if missing := sorted(
+        module for module in notebook.imports & _LIBRARIES if importlib.util.find_spec(module) is None
+    ):
         pytest.skip(f"needs {', '.join(missing)}")
     findings = oracle.findings(notebook, which)
     assert findings is None, f"{which}\n{findings}"

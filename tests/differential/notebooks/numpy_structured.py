@@ -13,7 +13,7 @@ readings = np.array(
 )
 readings
 
-# %%
+# %% group=fields
 temperature = readings["celsius"]  # a view of one field
 temperature += 0.5
 readings["celsius"].tolist(), temperature.base is readings
@@ -27,7 +27,7 @@ rain[1] = np.ma.masked
 rain[3] = 7
 print(rain.mask, rain.sum(), readings["rain"])
 
-# %%
+# %% group=fields
 view = readings.view(np.recarray)
 view.station[0] = "NORTH"
 readings["station"]

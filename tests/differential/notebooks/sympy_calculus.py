@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Calculus on paper, by machine
 
-# %%
+# %% group=printing
 import sympy as sp
 
 sp.init_printing(use_latex="mathjax")
@@ -10,24 +10,24 @@ n = sp.Symbol("n", integer=True, positive=True)
 f = sp.sin(x) * sp.exp(-x / 2)
 f
 
-# %%
+# %% group=printing
 derivative = sp.diff(f, x)
 sp.simplify(derivative)
 
-# %%
+# %% group=printing
 area = sp.integrate(f, (x, 0, sp.pi))
 area, area.evalf(8)
 
-# %%
+# %% group=printing
 series = sp.series(f, x, 0, 4)
 series
 
-# %%
+# %% group=printing
 solutions = sp.solve([x**2 + y**2 - 25, x - y - 1], [x, y])
 print(solutions)
 [pair[0].is_integer for pair in solutions]
 
-# %%
+# %% group=printing
 cache = {}
 
 
@@ -41,24 +41,24 @@ def taylor(order):
 
 taylor(3)
 
-# %%
+# %% group=printing
 len(cache), taylor(4) - taylor(3), cache[3] is taylor(3)
 
-# %%
+# %% group=printing
 matrix = sp.Matrix([[2, 1], [1, n]])
 matrix[0, 1] = y
 print(matrix.det())
 matrix.inv()
 
-# %%
+# %% group=printing
 matrix.row_op(0, lambda value, column: value * n)
 matrix, matrix.shape, matrix.free_symbols == {y, n}
 
-# %%
+# %% group=printing
 fast = sp.lambdify(x, f, "math")
 [round(fast(value), 6) for value in (0, 1, 2)]
 
-# %%
+# %% group=printing
 def oscillator(square):
     g = sp.Function("g")
     equation = sp.Eq(g(x).diff(x, 2) + square * g(x), 0)
@@ -69,7 +69,7 @@ def oscillator(square):
 answer = oscillator(4)
 answer
 
-# %%
+# %% group=printing
 limit = sp.limit((1 + 1 / n) ** n, n, sp.oo)
 total = sp.summation(1 / n**2, (n, 1, sp.oo))
 print(limit, total, sp.latex(total))

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Symbols, assumptions and substitution
 
-# %%
+# %% group=cache
 from sympy import (Eq, Function, Matrix, Piecewise, Poly, Rational, Symbol, expand, factor, pprint, primerange, simplify, sqrt,
                    srepr, symbols, sympify)
 
@@ -10,7 +10,7 @@ z = Symbol("z")
 expression = (a + b) ** 3 / (a + b)
 expand(expression), simplify(expression), expression.free_symbols == {a, b}
 
-# %%
+# %% group=cache
 same = Symbol("a", positive=True)
 other = Symbol("a")
 same is a, same == a, other == a, sqrt(a**2), sqrt(other**2)
