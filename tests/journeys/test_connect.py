@@ -71,14 +71,14 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    """A runtime of its own, with a simulated card, on a free port."""
+    """A runtime of its own, with cards to spare: a notebook of the test before may still be leaving."""
     with tempfile.TemporaryDirectory(prefix="cb") as folder:
         env = os.environ | {
             "CELLBURST_DATA_DIR": f"{folder}/data",
             "CELLBURST_RUNTIME_DIR": f"{folder}/run",
             "CELLBURST_CONFIG_DIR": f"{folder}/config",
         }
-        options = ["--host", "127.0.0.1", "--port", "0", "--simulate-gpus", "A100:2"]
+        options = ["--host", "127.0.0.1", "--port", "0", "--simulate-gpus", "A100:8"]
         with subprocess.Popen(_command("runtime", "serve", *options), env=env, stdout=subprocess.PIPE, text=True) as it:
             try:
                 assert it.stdout is not None
